@@ -2,9 +2,15 @@
 //!
 //! - [`schedule`] is the N-way buffering state machine: events in, commands out. The real-time runtime and
 //!   the virtual-time simulator drive this same code.
+//! - [`measure`] collects what a run measures, on whichever clock it ran.
+//! - [`plan`] says from stage times which period is possible and which resource sets it.
+//! - [`summary`] puts both into the one format every run reports in.
 //! - [`tensor`] describes int8 tensors (shape, padding, quantisation) and converts to and from them.
 //!
 //! Nothing here starts a thread, reads a clock, opens a file or touches a device. There is no `unsafe`.
 
+pub mod measure;
+pub mod plan;
 pub mod schedule;
+pub mod summary;
 pub mod tensor;

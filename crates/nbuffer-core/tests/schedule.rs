@@ -89,7 +89,7 @@ impl Driver {
             Running::Take if self.items_left == 0 => self.schedule.report(Event::SourceEnded),
             Running::Take => {
                 self.items_left -= 1;
-                self.taken += 1;
+                self.taken += u64::from(self.schedule.is_asking());
                 self.schedule.report(Event::Taken);
             }
             Running::Preprocess(slot) => self.schedule.report(Event::Preprocessed(slot, step)),

@@ -71,11 +71,11 @@ impl std::fmt::Debug for HostBuffer {
 /// shared, so writing an input that a device still reads does not compile:
 ///
 /// ```compile_fail,E0382
-/// use nbuffer_runtime::{BufferSet, Flight, FlightId};
+/// use nbuffer_runtime::{BufferSet, Flight, Slot};
 /// fn submit(_: Flight<BufferSet>) {}
 ///
 /// let mut set = BufferSet::zeroed(&[], &[]);
-/// submit(Flight { id: FlightId { lane: 0, set: 0, sequence: 0 }, set });
+/// submit(Flight { id: Slot { lane: 0, set: 0, sequence: 0 }, set });
 /// set.inputs[0].bytes_mut()[0] = 1; // the set has been moved to the device
 /// ```
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use nbuffer_core::tensor::TensorInfo;
 
 use crate::buffer::BufferSet;
+use crate::compute::GraphError;
 use crate::engine::EngineError;
 use crate::lane::Lane;
 use crate::model::Model;
@@ -50,6 +51,12 @@ pub enum DeviceError {
         /// What the device said.
         why: String,
     },
+    /// The code of the device or its engine panicked.
+    #[error("device code panicked: {message}")]
+    Panicked {
+        /// What the panic said.
+        message: String,
+    },
     /// The device is gone. It costs every item inside the lane, and the lane.
     #[error("device lost: {why}")]
     Lost {
@@ -59,6 +66,9 @@ pub enum DeviceError {
     /// The engine that computes for this device failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The graph does not fit its model.
+    #[error(transparent)]
+    Graph(#[from] GraphError),
 }
 
 /// What a device is.

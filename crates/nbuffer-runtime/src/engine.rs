@@ -23,6 +23,14 @@ pub enum EngineError {
         /// What is missing and how to get it.
         why: String,
     },
+    /// There is no engine of this name.
+    #[error("there is no engine `{name}`; known are {known}")]
+    Unknown {
+        /// The name given.
+        name: String,
+        /// The names there are.
+        known: String,
+    },
     /// The graph cannot be loaded.
     #[error("engine `{engine}` cannot load `{graph}`: {why}")]
     Load {

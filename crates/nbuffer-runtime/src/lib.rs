@@ -5,18 +5,25 @@
 //! order, each with the item it belongs to, and every item taken ends exactly once.
 
 mod buffer;
+mod closure;
 mod compute;
 mod device;
 mod engine;
+mod item_error;
 mod lane;
 pub mod model;
+mod pipeline;
 
 pub use buffer::{BufferSet, HostBuffer};
-pub use compute::Compute;
+pub use closure::{Around, Cell};
+pub use compute::{Compute, GraphError};
 pub use device::{Device, DeviceError, DeviceInfo, LaneOptions, Program};
 pub use engine::{Engine, EngineError, Graph, GraphTensor, Session};
+pub use item_error::{BoxError, ItemError, Step};
 pub use lane::{
-    BlockingLane, CallSpans, Called, Completions, DeviceCall, DeviceSpan, DeviceSpans, Flight, FlightId,
+    Blocking, BlockingLane, CallSpans, Called, Completions, DeviceCall, DeviceSpan, DeviceSpans, Flight, Lagged,
     Lane, QueuedLane,
 };
 pub use model::Model;
+pub use nbuffer_core::schedule::Slot;
+pub use pipeline::{Canceller, Delivery, HostStages, Options, Pipeline, Report, SourceEnd, Timing};

@@ -122,7 +122,7 @@ pub enum Event {
     Postprocessed(Slot, Step),
     /// The source has paused for as long as the driver thinks worth a flush call.
     Idle,
-    /// Nothing new starts; what the devices hold is drained.
+    /// Nothing new starts; what the devices hold is drained. An item the source gives later is not taken.
     Cancel,
 }
 
@@ -144,6 +144,8 @@ enum Source {
     Waiting,
     /// A thread is asking it for an item.
     Asked,
+    /// A thread is still asking it, and nobody waits for the answer: an item it gives is not taken.
+    Left,
     Ended,
 }
 
@@ -304,7 +306,7 @@ impl Schedule {
 
     /// A lane whose results will not come out unless a flush call pushes them.
     fn lane_to_flush(&self) -> Option<usize> {
-        let no_more = self.source == Source::Ended && self.held.is_none();
+        let no_more = !self.wants_items() && self.held.is_none();
         self.rings.iter().position(|ring| {
             let nothing_comes = ring.preprocessing == 0 && ring.ready.is_empty();
             // With a ring no deeper than the lag, no result would ever make room for the next call.
@@ -337,7 +339,7 @@ impl Schedule {
         match event {
             Event::Taken => self.taken(),
             Event::SourceEnded => {
-                assert_ne!(self.source, Source::Waiting, "the source ended without being asked");
+                assert!(self.is_asked(), "the source ended without being asked");
                 self.source = Source::Ended;
             }
             Event::Preprocessed(slot, step) => self.preprocessed(slot, step),
@@ -377,10 +379,10 @@ impl Schedule {
     ///
     /// Once true it stays true.
     pub fn is_ended(&self) -> bool {
-        self.source == Source::Ended && self.is_settled() && self.window.len() == 0
+        !self.wants_items() && self.is_settled() && self.window.len() == 0
     }
 
-    /// Whether every item taken has ended, whether delivered or not, and no device or host step runs.
+    /// Whether every item taken has ended, whether delivered or not, and no step runs that could add one.
     pub fn is_settled(&self) -> bool {
         let t = self.totals;
         t.taken == t.ok + t.failed + t.cancelled
@@ -389,12 +391,17 @@ impl Schedule {
             && self.rings.iter().all(|ring| !ring.calling)
     }
 
-    /// Whether the source will be asked again.
+    /// Whether items are still taken from the source.
     pub fn wants_items(&self) -> bool {
-        self.source != Source::Ended
+        matches!(self.source, Source::Waiting | Source::Asked)
     }
 
-    /// Whether the source is being asked for an item at this moment.
+    /// Whether [`deliver`](Self::deliver) would give a result.
+    pub fn can_deliver(&self) -> bool {
+        self.window.can_deliver()
+    }
+
+    /// Whether the source is being asked for an item at this moment, and the item will be taken.
     pub fn is_asking(&self) -> bool {
         self.source == Source::Asked
     }
@@ -404,7 +411,7 @@ impl Schedule {
     pub fn waits_for_source(&self) -> bool {
         self.any_lag
             && !self.idle
-            && self.source != Source::Ended
+            && self.wants_items()
             && self.host_busy == 0
             && self.rings.iter().any(|ring| ring.lag > 0 && ring.in_flight > 0)
             && self.rings.iter().all(|ring| !ring.calling && ring.ready.is_empty())
@@ -413,6 +420,11 @@ impl Schedule {
     /// Items by how they ended so far.
     pub fn totals(&self) -> Totals {
         self.totals
+    }
+
+    /// Whether any lane's results come calls late.
+    pub fn has_lag(&self) -> bool {
+        self.any_lag
     }
 
     /// Lanes that are not lost.
@@ -431,20 +443,24 @@ impl Schedule {
     }
 
     fn taken(&mut self) {
-        assert_ne!(self.source, Source::Waiting, "an item came without being asked for");
-        let sequence = self.window.take();
+        assert!(self.is_asked(), "an item came without being asked for");
+        if self.source == Source::Left {
+            self.source = Source::Ended;
+            return;
+        }
         self.totals.taken += 1;
         self.idle = false;
-        if self.cancelled {
-            self.source = Source::Ended;
-            return self.end(sequence, Outcome::Cancelled);
-        }
-        if self.lanes_alive == 0 {
-            self.source = Source::Ended;
-            return self.end(sequence, Outcome::Failed);
-        }
         self.source = Source::Waiting;
-        self.held = Some(sequence);
+        self.held = Some(self.window.take());
+    }
+
+    fn is_asked(&self) -> bool {
+        matches!(self.source, Source::Asked | Source::Left)
+    }
+
+    /// Asks the source no more, and does not wait for an answer it may still owe.
+    fn leave_source(&mut self) {
+        self.source = if self.is_asked() { Source::Left } else { Source::Ended };
     }
 
     fn preprocessed(&mut self, slot: Slot, step: Step) {
@@ -507,9 +523,7 @@ impl Schedule {
         self.callable.retain(|&callable| callable != lane);
         if self.lanes_alive == 0 {
             failed.extend(self.held.take());
-            if self.source == Source::Waiting {
-                self.source = Source::Ended;
-            }
+            self.leave_source();
         }
         for sequence in failed {
             self.end(sequence, Outcome::Failed);
@@ -521,9 +535,7 @@ impl Schedule {
             return;
         }
         self.cancelled = true;
-        if self.source == Source::Waiting {
-            self.source = Source::Ended;
-        }
+        self.leave_source();
         if let Some(sequence) = self.held.take() {
             self.end(sequence, Outcome::Cancelled);
         }

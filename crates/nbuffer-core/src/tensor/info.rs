@@ -81,7 +81,9 @@ pub enum TensorError {
         rank: usize,
     },
     /// A dimension is padded by more than its padded length.
-    #[error("tensor `{name}`: padding ({before}, {after}) of dimension {dim} is longer than its padded length {len}")]
+    #[error(
+        "tensor `{name}`: padding ({before}, {after}) of dimension {dim} is longer than its padded length {len}"
+    )]
     PaddingTooLong {
         /// The tensor.
         name: String,
@@ -190,6 +192,26 @@ impl TensorInfo {
     /// The shape of the data without its padding.
     pub fn unpadded_shape(&self) -> Vec<usize> {
         self.shape.iter().zip(&self.padding).map(|(&len, &(before, after))| len - before - after).collect()
+    }
+
+    /// Elements of the tensor without its padding.
+    pub fn unpadded_elements(&self) -> usize {
+        self.shape.iter().zip(&self.padding).map(|(&len, &(before, after))| len - before - after).product()
+    }
+
+    /// The same tensor with a batch of one, for filling or reading a batch entry by entry: entry `i` is the
+    /// `i`-th part of [`size`](TensorInfo::size) bytes of the whole.
+    ///
+    /// `None` when there is no first dimension to split or it is padded.
+    pub fn batch_entry(&self) -> Option<TensorInfo> {
+        let mut entry = self.clone();
+        let batch = entry.shape.first_mut()?;
+        if entry.padding[0] != (0, 0) {
+            return None;
+        }
+        *batch = 1;
+        entry.size = entry.shape.iter().product::<usize>() * entry.dtype.size_bytes();
+        Some(entry)
     }
 
     /// `(before, after)` per dimension.

@@ -7,22 +7,18 @@
 //! A device author rarely writes either: a device whose call blocks implements [`DeviceCall`] and is adapted
 //! by [`Blocking`](crate::Blocking), or by [`Lagged`](crate::Lagged) when its results come calls late.
 
+mod blocking;
+mod lagged;
+
 use std::sync::Arc;
 use std::time::Instant;
 
+use nbuffer_core::schedule::Slot;
+
 use crate::buffer::HostBuffer;
 use crate::device::DeviceError;
-
-/// Which item occupies which buffer set of which lane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FlightId {
-    /// The lane.
-    pub lane: usize,
-    /// The buffer set within the lane's ring.
-    pub set: usize,
-    /// The item.
-    pub sequence: u64,
-}
+pub use blocking::Blocking;
+pub use lagged::Lagged;
 
 /// A buffer set on its way through a device, with the item it carries.
 ///
@@ -30,7 +26,7 @@ pub struct FlightId {
 #[derive(Debug)]
 pub struct Flight<S> {
     /// The item and the set.
-    pub id: FlightId,
+    pub id: Slot,
     /// The buffers.
     pub set: S,
 }
@@ -119,6 +115,25 @@ pub enum Lane<S> {
     Blocking(Box<dyn BlockingLane<S>>),
     /// Calls return at once. Given its completions, the device opens its end.
     Queued(Box<dyn FnOnce(Completions<S>) -> Box<dyn QueuedLane<S>> + Send>),
+}
+
+impl<S> Lane<S> {
+    /// By how many calls this lane's results come late.
+    pub fn lag(&self) -> usize {
+        match self {
+            Lane::Blocking(lane) => lane.lag(),
+            Lane::Queued(_) => 0,
+        }
+    }
+}
+
+impl<S> std::fmt::Debug for Lane<S> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Lane::Blocking(_) => "Lane::Blocking",
+            Lane::Queued(_) => "Lane::Queued",
+        })
+    }
 }
 
 /// What one call of a device told about its own time.

@@ -1,0 +1,271 @@
+//! What a run measures: stage times, latency, and how busy each compute unit was.
+//!
+//! Times are nanoseconds since the run began, on whichever clock the run used, so that a run in real time
+//! and one in virtual time are measured by the same code.
+
+use std::fmt;
+
+use hdrhistogram::Histogram;
+
+/// Nanoseconds since the run began.
+pub type Nanos = u64;
+
+/// One hour: longer durations count as this one in quantiles, which bounds the memory they take.
+const LONGEST: Nanos = 3_600_000_000_000;
+
+/// The five stages an item goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Host work that prepares an input (Ip).
+    Preprocess,
+    /// Host-to-device copy (W).
+    Write,
+    /// The kernel (K).
+    Kernel,
+    /// Device-to-host copy (R).
+    Read,
+    /// Host work on an output (Op).
+    Postprocess,
+}
+
+impl Stage {
+    /// All stages in the order an item meets them.
+    pub const ALL: [Stage; 5] =
+        [Stage::Preprocess, Stage::Write, Stage::Kernel, Stage::Read, Stage::Postprocess];
+
+    /// The lower-case name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Preprocess => "preprocess",
+            Stage::Write => "write",
+            Stage::Kernel => "kernel",
+            Stage::Read => "read",
+            Stage::Postprocess => "postprocess",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A distribution of durations: exact count, sum and maximum, quantiles to 3 significant digits, in bounded
+/// memory.
+#[derive(Clone, Debug)]
+pub struct Durations {
+    histogram: Histogram<u64>,
+    sum: u128,
+    max: Nanos,
+}
+
+impl Default for Durations {
+    fn default() -> Self {
+        let histogram = Histogram::new(3).expect("3 significant digits are valid");
+        Durations { histogram, sum: 0, max: 0 }
+    }
+}
+
+impl Durations {
+    /// Adds one duration.
+    pub fn record(&mut self, duration: Nanos) {
+        self.histogram.record(duration.clamp(1, LONGEST)).expect("the histogram grows up to LONGEST");
+        self.sum += u128::from(duration);
+        self.max = self.max.max(duration);
+    }
+
+    /// How many were added.
+    pub fn count(&self) -> u64 {
+        self.histogram.len()
+    }
+
+    /// Their sum.
+    pub fn sum(&self) -> u128 {
+        self.sum
+    }
+
+    /// Their mean; 0 when there are none.
+    pub fn mean(&self) -> f64 {
+        if self.count() == 0 { 0.0 } else { self.sum as f64 / self.count() as f64 }
+    }
+
+    /// The value a fraction `q` of them does not exceed; 0 when there are none.
+    pub fn quantile(&self, q: f64) -> Nanos {
+        if self.count() == 0 { 0 } else { self.histogram.value_at_quantile(q).min(self.max) }
+    }
+
+    /// The longest.
+    pub fn max(&self) -> Nanos {
+        self.max
+    }
+}
+
+/// How one compute unit spent the run, from the kernels that ran on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ComputeUnit {
+    /// Start of its first kernel and end of its last one.
+    steady: Option<(Nanos, Nanos)>,
+    busy: Nanos,
+    downtime: Nanos,
+    kernels: u64,
+    /// Start of its last kernel.
+    last_start: Nanos,
+}
+
+impl ComputeUnit {
+    /// Adds a kernel. Kernels of one unit come in the order they ran; overlap counts once.
+    pub fn kernel(&mut self, start: Nanos, end: Nanos) {
+        self.kernels += 1;
+        let Some((first, last_end)) = self.steady else {
+            self.busy += end - start;
+            self.last_start = start;
+            self.steady = Some((start, end));
+            return;
+        };
+        self.downtime += start.saturating_sub(last_end);
+        self.busy += end.saturating_sub(start.max(last_end));
+        self.last_start = self.last_start.max(start);
+        self.steady = Some((first, last_end.max(end)));
+    }
+
+    /// Kernels that ran.
+    pub fn kernels(&self) -> u64 {
+        self.kernels
+    }
+
+    /// Time it computed.
+    pub fn busy(&self) -> Nanos {
+        self.busy
+    }
+
+    /// Time it sat idle between its first kernel's start and its last kernel's end.
+    pub fn downtime(&self) -> Nanos {
+        self.downtime
+    }
+
+    /// From the start of its first kernel to the end of its last.
+    pub fn steady(&self) -> Nanos {
+        self.steady.map_or(0, |(start, end)| end - start)
+    }
+
+    /// From the run's beginning to the start of its first kernel.
+    pub fn fill(&self) -> Nanos {
+        self.steady.map_or(0, |(start, _)| start)
+    }
+
+    /// From the end of its last kernel to the end of the run.
+    pub fn drain(&self, run_end: Nanos) -> Nanos {
+        self.steady.map_or(0, |(_, end)| run_end.saturating_sub(end))
+    }
+
+    /// Steady-state time from one kernel start to the next, for this unit alone.
+    pub fn period(&self) -> Option<f64> {
+        let (first, _) = self.steady?;
+        (self.kernels > 1).then(|| (self.last_start - first) as f64 / (self.kernels - 1) as f64)
+    }
+}
+
+/// Everything a run measures.
+#[derive(Clone, Debug, Default)]
+pub struct Measures {
+    stages: [Durations; 5],
+    source: Durations,
+    latency: Durations,
+    units: Vec<ComputeUnit>,
+}
+
+impl Measures {
+    /// Empty measures for so many compute units.
+    pub fn new(units: usize) -> Self {
+        Measures { units: vec![ComputeUnit::default(); units], ..Measures::default() }
+    }
+
+    /// Adds a stage of one item.
+    pub fn stage(&mut self, stage: Stage, start: Nanos, end: Nanos) {
+        self.stages[stage as usize].record(end.saturating_sub(start));
+    }
+
+    /// Adds a kernel to its compute unit.
+    pub fn kernel(&mut self, unit: usize, start: Nanos, end: Nanos) {
+        self.stage(Stage::Kernel, start, end);
+        self.units[unit].kernel(start, end);
+    }
+
+    /// Adds a wait for the source, ended by an item.
+    pub fn source(&mut self, start: Nanos, end: Nanos) {
+        self.source.record(end.saturating_sub(start));
+    }
+
+    /// Adds the latency of one item, from take to result.
+    pub fn latency(&mut self, latency: Nanos) {
+        self.latency.record(latency);
+    }
+
+    /// The durations of a stage.
+    pub fn of(&self, stage: Stage) -> &Durations {
+        &self.stages[stage as usize]
+    }
+
+    /// How long the source took for an item each time it was asked.
+    pub fn sources(&self) -> &Durations {
+        &self.source
+    }
+
+    /// Latencies, from take to result.
+    pub fn latencies(&self) -> &Durations {
+        &self.latency
+    }
+
+    /// The compute units.
+    pub fn units(&self) -> &[ComputeUnit] {
+        &self.units
+    }
+
+    /// Steady-state time from one kernel start to the next over all units: they work side by side, so their
+    /// rates add up. `None` before some unit has run two kernels.
+    pub fn period(&self) -> Option<f64> {
+        let rate: f64 = self.units.iter().filter_map(ComputeUnit::period).map(|period| 1.0 / period).sum();
+        (rate > 0.0 && rate.is_finite()).then(|| 1.0 / rate)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn downtime_is_what_lies_between_two_kernels() {
+        let mut unit = ComputeUnit::default();
+        for (start, end) in [(10, 20), (20, 30), (35, 45), (40, 50)] {
+            unit.kernel(start, end);
+        }
+        assert_eq!((unit.fill(), unit.busy(), unit.downtime(), unit.steady(), unit.drain(60)), (10, 35, 5, 40, 10));
+        assert_eq!(unit.busy() + unit.downtime(), unit.steady());
+        assert_eq!(unit.period(), Some(10.0));
+    }
+
+    #[test]
+    fn units_side_by_side_add_their_rates() {
+        let mut measures = Measures::new(3);
+        for i in 0..5 {
+            measures.kernel(0, i * 10, i * 10 + 10);
+            measures.kernel(1, i * 20, i * 20 + 10);
+        }
+        assert_eq!(measures.period(), Some(1.0 / (1.0 / 10.0 + 1.0 / 20.0)));
+    }
+
+    #[test]
+    fn durations_keep_count_sum_and_quantiles() {
+        let mut durations = Durations::default();
+        assert_eq!((durations.mean(), durations.quantile(0.5), durations.max()), (0.0, 0, 0));
+        for ns in 1..=1000 {
+            durations.record(ns);
+        }
+        assert_eq!((durations.count(), durations.mean(), durations.max()), (1000, 500.5, 1000));
+        assert_eq!(durations.quantile(0.5), 500);
+        assert_eq!(durations.quantile(0.99), 990);
+        durations.record(u64::MAX);
+        assert_eq!(durations.max(), u64::MAX);
+    }
+}

@@ -1,0 +1,266 @@
+//! The summary every run reports in: one stable, versioned format.
+//!
+//! All times are seconds, all rates per second. What does not apply to a run is absent.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::measure::{Durations, Measures, Nanos, Stage};
+use crate::plan::{Plan, Setting, StageTimes};
+use crate::schedule::Totals;
+
+/// The version of this format. It changes when a field changes meaning or goes away.
+pub const FORMAT: u32 = 1;
+
+/// How a run went.
+#[derive(Clone, Debug, Serialize)]
+pub struct Summary {
+    /// Always [`FORMAT`].
+    pub format: u32,
+    /// The model.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The devices that ran it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub device: Vec<String>,
+    /// What computed the values.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
+    /// How many lanes ran.
+    pub lanes: usize,
+    /// The rings.
+    pub buffers: Buffers,
+    /// Whether lanes overlapped transfer and compute, their results two calls late.
+    pub double_buffer: bool,
+    /// Host threads (C).
+    pub host_threads: usize,
+    /// Items by how they ended.
+    pub items: Items,
+    /// Correct classes over items ok, where the right ones are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accuracy: Option<f64>,
+    /// Whether the run was stopped before its source ended.
+    pub interrupted: bool,
+    /// From the first take to the last result.
+    pub wall_s: f64,
+    /// Items ok over `wall_s`.
+    pub items_per_s: f64,
+    /// From take to result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_s: Option<Latency>,
+    /// Stage times, by the stage's name.
+    pub stages: BTreeMap<&'static str, StageSummary>,
+    /// How busy the compute units were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<KernelSummary>,
+    /// What the measured stage times allow, beside what was reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plan: Option<PlanSummary>,
+    /// Memory of all buffer sets, and of the model on the device.
+    pub bytes: Bytes,
+    /// What a reader must know to trust the numbers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
+}
+
+/// The rings of a run.
+#[derive(Clone, Debug, Serialize)]
+pub struct Buffers {
+    /// Buffer sets per lane (N).
+    pub depth: usize,
+    /// Who chose it.
+    pub chosen_by: ChosenBy,
+    /// Why this number.
+    pub why: String,
+}
+
+/// Who chose a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChosenBy {
+    /// nbuffer did.
+    Auto,
+    /// The user did.
+    User,
+}
+
+/// Items by how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Items {
+    /// Given by the source.
+    pub taken: u64,
+    /// With a result.
+    pub ok: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Cancelled.
+    pub cancelled: u64,
+}
+
+impl From<Totals> for Items {
+    fn from(t: Totals) -> Self {
+        Items { taken: t.taken, ok: t.ok, failed: t.failed, cancelled: t.cancelled }
+    }
+}
+
+/// From take to result.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Latency {
+    /// Mean.
+    pub mean: f64,
+    /// Median.
+    pub p50: f64,
+    /// 90 % were not slower.
+    pub p90: f64,
+    /// 99 % were not slower.
+    pub p99: f64,
+    /// The slowest.
+    pub max: f64,
+}
+
+/// Durations of one stage.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StageSummary {
+    /// Mean.
+    pub mean_s: f64,
+    /// Median.
+    pub p50_s: f64,
+    /// 99 % were not longer.
+    pub p99_s: f64,
+    /// Their sum.
+    pub busy_s: f64,
+}
+
+/// How busy the compute units were, summed over them.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct KernelSummary {
+    /// Time they computed.
+    pub busy_s: f64,
+    /// Time they sat idle between their first and their last kernel.
+    pub downtime_s: f64,
+    /// `downtime_s` over the time between first and last kernel.
+    pub downtime_fraction: f64,
+    /// From the run's beginning to their first kernel.
+    pub fill_s: f64,
+    /// From their last kernel to the run's end.
+    pub drain_s: f64,
+}
+
+/// What the measured stage times allow.
+#[derive(Clone, Debug, Serialize)]
+pub struct PlanSummary {
+    /// The smallest possible period.
+    pub period_s: f64,
+    /// The resource that sets it.
+    pub binding: &'static str,
+    /// How much each other resource could slow down before it sets the period, as a fraction of the period.
+    pub slack: BTreeMap<&'static str, f64>,
+    /// Buffer sets over all lanes that would have been enough.
+    pub buffers_enough: usize,
+    /// Host threads that would have been enough.
+    pub host_threads_enough: usize,
+    /// The period that was reached.
+    pub measured_period_s: f64,
+    /// `period_s` over `measured_period_s`.
+    pub efficiency: f64,
+}
+
+/// Memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Bytes {
+    /// On the host.
+    pub host: u64,
+    /// On the device.
+    pub device: u64,
+}
+
+impl StageSummary {
+    /// The durations of one stage, or `None` when it never ran.
+    pub fn of(durations: &Durations) -> Option<Self> {
+        (durations.count() > 0).then(|| StageSummary {
+            mean_s: durations.mean() / 1e9,
+            p50_s: seconds(durations.quantile(0.5)),
+            p99_s: seconds(durations.quantile(0.99)),
+            busy_s: durations.sum() as f64 / 1e9,
+        })
+    }
+}
+
+impl Latency {
+    /// The latencies, or `None` when there are none.
+    pub fn of(durations: &Durations) -> Option<Self> {
+        (durations.count() > 0).then(|| Latency {
+            mean: durations.mean() / 1e9,
+            p50: seconds(durations.quantile(0.5)),
+            p90: seconds(durations.quantile(0.9)),
+            p99: seconds(durations.quantile(0.99)),
+            max: seconds(durations.max()),
+        })
+    }
+}
+
+impl KernelSummary {
+    /// The compute units over a run that ended at `run_end`, or `None` when no kernel was seen.
+    pub fn of(measures: &Measures, run_end: Nanos) -> Option<Self> {
+        let units = || measures.units().iter().filter(|unit| unit.kernels() > 0);
+        let steady: Nanos = units().map(|unit| unit.steady()).sum();
+        (steady > 0).then(|| {
+            let downtime: Nanos = units().map(|unit| unit.downtime()).sum();
+            KernelSummary {
+                busy_s: seconds(units().map(|unit| unit.busy()).sum()),
+                downtime_s: seconds(downtime),
+                downtime_fraction: downtime as f64 / steady as f64,
+                fill_s: seconds(units().map(|unit| unit.fill()).sum()),
+                drain_s: seconds(units().map(|unit| unit.drain(run_end)).sum()),
+            }
+        })
+    }
+}
+
+impl PlanSummary {
+    /// The plan for `setting`, beside the period that was measured.
+    pub fn of(setting: &Setting, measured_period_s: f64) -> Self {
+        let plan = Plan::new(setting);
+        let period_s = plan.period_s();
+        let slack = plan.bounds[1..]
+            .iter()
+            .map(|b| (b.resource.name(), if period_s > 0.0 { 1.0 - b.period_s / period_s } else { 0.0 }))
+            .collect();
+        PlanSummary {
+            period_s,
+            binding: plan.binding().resource.name(),
+            slack,
+            buffers_enough: plan.buffers_enough,
+            host_threads_enough: plan.host_threads_enough,
+            measured_period_s,
+            efficiency: if measured_period_s > 0.0 { period_s / measured_period_s } else { 0.0 },
+        }
+    }
+}
+
+impl Measures {
+    /// Mean stage times, for a plan.
+    pub fn stage_times(&self) -> StageTimes {
+        let mean = |stage| self.of(stage).mean() / 1e9;
+        StageTimes {
+            preprocess_s: mean(Stage::Preprocess),
+            write_s: mean(Stage::Write),
+            kernel_s: mean(Stage::Kernel),
+            read_s: mean(Stage::Read),
+            postprocess_s: mean(Stage::Postprocess),
+        }
+    }
+
+    /// The stages that ran, by name.
+    pub fn stage_summaries(&self) -> BTreeMap<&'static str, StageSummary> {
+        Stage::ALL
+            .into_iter()
+            .filter_map(|stage| Some((stage.name(), StageSummary::of(self.of(stage))?)))
+            .collect()
+    }
+}
+
+fn seconds(ns: Nanos) -> f64 {
+    ns as f64 / 1e9
+}

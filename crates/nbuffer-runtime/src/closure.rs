@@ -1,0 +1,102 @@
+//! A lane that is a plain closure: N-way buffering for work that runs on the host's own cores.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::device::DeviceError;
+use crate::item_error::{BoxError, panic_message};
+use crate::lane::{BlockingLane, Called, DeviceSpans, Flight, Lane};
+use crate::pipeline::HostStages;
+
+/// The buffer set of a closure: what goes in, then what came out.
+#[derive(Debug)]
+pub enum Cell<I, O> {
+    /// Holds nothing.
+    Empty,
+    /// Filled by preprocess.
+    Input(I),
+    /// Filled by the closure.
+    Output(O),
+}
+
+impl<I, O> Cell<I, O> {
+    fn take(&mut self) -> Self {
+        std::mem::replace(self, Cell::Empty)
+    }
+}
+
+struct Closure<F>(F);
+
+impl<I, O, F> BlockingLane<Cell<I, O>> for Closure<F>
+where
+    I: Send,
+    O: Send,
+    F: FnMut(I) -> O + Send,
+{
+    fn call(&mut self, flight: Option<Flight<Cell<I, O>>>) -> Called<Cell<I, O>> {
+        let Some(Flight { id, mut set }) = flight else {
+            return Called::Nothing;
+        };
+        let Cell::Input(input) = set.take() else {
+            unreachable!("a set is submitted after preprocess has filled it");
+        };
+        match catch_unwind(AssertUnwindSafe(|| (self.0)(input))) {
+            Ok(output) => Called::Landed(Flight { id, set: Cell::Output(output) }, DeviceSpans::default()),
+            Err(panic) => {
+                Called::Failed(Flight { id, set }, DeviceError::Panicked { message: panic_message(&*panic) })
+            }
+        }
+    }
+}
+
+impl<I: Send + 'static, O: Send + 'static> Lane<Cell<I, O>> {
+    /// A lane that runs `work` on each input.
+    pub fn closure(work: impl FnMut(I) -> O + Send + 'static) -> Self {
+        Lane::Blocking(Box::new(Closure(work)))
+    }
+}
+
+/// Host stages around closure lanes: `before` runs on a host thread ahead of the lane, `after` behind it.
+#[derive(Debug)]
+pub struct Around<T, I, O, P, Q> {
+    before: P,
+    after: Q,
+    types: std::marker::PhantomData<fn(T, O) -> I>,
+}
+
+impl<T, I, O, P, Q> Around<T, I, O, P, Q> {
+    /// Host stages that run `before` ahead of a closure lane and `after` behind it.
+    pub fn new<R>(before: P, after: Q) -> Self
+    where
+        P: Fn(T) -> I,
+        Q: Fn(O) -> R,
+    {
+        Around { before, after, types: std::marker::PhantomData }
+    }
+}
+
+impl<T, I, O, R, P, Q> HostStages for Around<T, I, O, P, Q>
+where
+    T: Send + 'static,
+    I: Send + 'static,
+    O: Send + 'static,
+    R: Send + 'static,
+    P: Fn(T) -> I + Send + Sync + 'static,
+    Q: Fn(O) -> R + Send + Sync + 'static,
+{
+    type Item = T;
+    type Set = Cell<I, O>;
+    type Carry = ();
+    type Output = R;
+
+    fn preprocess(&self, item: T, set: &mut Cell<I, O>) -> Result<(), BoxError> {
+        *set = Cell::Input((self.before)(item));
+        Ok(())
+    }
+
+    fn postprocess(&self, (): (), set: &mut Cell<I, O>) -> Result<R, BoxError> {
+        match set.take() {
+            Cell::Output(output) => Ok((self.after)(output)),
+            Cell::Input(_) | Cell::Empty => unreachable!("a set lands after its closure has filled it"),
+        }
+    }
+}

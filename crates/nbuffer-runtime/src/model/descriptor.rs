@@ -1,0 +1,185 @@
+//! `model.json`: what computes the model, and what it takes.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::Preprocess;
+use super::error::{FieldProblem, ModelError};
+use super::json::{self, Samples};
+use super::path::Field;
+
+/// The version of the `nbuffer` section that this code reads.
+const FORMAT: u64 = 1;
+
+/// The longest kernel time that is taken for meant.
+const KERNEL_S_MAX: f64 = 3600.0;
+
+const SECTION: &str = "{\"format\": 1, \"graph\": \"model.onnx\"}";
+
+/// How each field is written, for the error messages.
+const SAMPLES: &Samples = &[
+    ("memory_pools", "[{\"memory\": \"l2\", \"size\": 16384}], with memory l2 or ddr and size in bytes"),
+    ("nbuffer", SECTION),
+    ("nbuffer.format", "1"),
+    ("nbuffer.graph", "\"model.onnx\", a path within the model directory"),
+    ("nbuffer.kernel", "\"identity\" or \"checksum\""),
+    ("nbuffer.kernel_time_s", "0.002, in seconds"),
+    ("nbuffer.preprocess", "{\"height\": 224, \"width\": 224, \"mean\": [0, 0, 0], \"std\": [1, 1, 1]}"),
+    ("nbuffer.labels", "\"labels.txt\", a path within the model directory"),
+];
+
+/// The file as it is written. Other keys belong to others and are passed over.
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+pub(super) struct Descriptor {
+    memory_pools: Option<Vec<MemoryPool>>,
+    pub(super) nbuffer: Section,
+}
+
+/// Constants of the model in a memory of the device.
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+struct MemoryPool {
+    #[serde(rename = "memory")]
+    _memory: Memory,
+    size: u64,
+    blob_file: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Memory {
+    L2,
+    Ddr,
+}
+
+/// nbuffer's own section. A key it does not know is an error, since it may be a misspelt one.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(super) struct Section {
+    #[serde(rename = "format")]
+    _format: u64,
+    pub(super) graph: Option<String>,
+    pub(super) kernel: Option<BuiltIn>,
+    kernel_time_s: Option<f64>,
+    preprocess: Option<ImageSection>,
+    pub(super) labels: Option<String>,
+}
+
+/// The built-in kernels.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum BuiltIn {
+    Identity,
+    Checksum,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+struct ImageSection {
+    height: usize,
+    width: usize,
+    mean: Vec<f64>,
+    std: Vec<f64>,
+}
+
+/// As much of the file as tells its version.
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+struct Version {
+    nbuffer: Option<SectionVersion>,
+}
+
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+struct SectionVersion {
+    format: Option<serde_json::Value>,
+}
+
+impl Descriptor {
+    /// Parses the file. The version is looked at first, so that a newer file is called newer and not wrong.
+    pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Self, ModelError> {
+        let missing = |name, sample| Field { file, name }.error(FieldProblem::Missing { sample });
+        let version: Version = json::parse(file, bytes, SAMPLES)?;
+        let section = version.nbuffer.ok_or_else(|| missing("nbuffer", SECTION))?;
+        let format = section.format.ok_or_else(|| missing("nbuffer.format", "1"))?;
+        if format.as_u64() != Some(FORMAT) {
+            let problem = FieldProblem::Format { found: shortened(&format) };
+            return Err(Field { file, name: "nbuffer.format" }.error(problem));
+        }
+        json::parse(file, bytes, SAMPLES)
+    }
+
+    /// Bytes of all memory pools, if the file lists any.
+    pub(super) fn pool_bytes(&self, file: &Path) -> Result<Option<u64>, ModelError> {
+        let Some(pools) = self.memory_pools.as_deref().filter(|pools| !pools.is_empty()) else {
+            return Ok(None);
+        };
+        let sum = pools.iter().try_fold(0, |sum: u64, pool| sum.checked_add(pool.size));
+        sum.map(Some).ok_or_else(|| Field { file, name: "memory_pools" }.error(FieldProblem::PoolOverflow))
+    }
+
+    /// The files that memory pools name, each with its field.
+    pub(super) fn pool_files(&self) -> impl Iterator<Item = (String, &str)> {
+        self.memory_pools.iter().flatten().enumerate().filter_map(|(idx, pool)| {
+            let path = pool.blob_file.as_deref().filter(|path| !path.is_empty())?;
+            Some((format!("memory_pools[{idx}].blob_file"), path))
+        })
+    }
+}
+
+impl Section {
+    /// The declared kernel time in seconds.
+    pub(super) fn kernel_s(&self, file: &Path) -> Result<Option<f64>, ModelError> {
+        match self.kernel_time_s {
+            Some(kernel_s) if !(0.0..=KERNEL_S_MAX).contains(&kernel_s) => {
+                Err(Field { file, name: "nbuffer.kernel_time_s" }
+                    .error(FieldProblem::KernelTime { kernel_s }))
+            }
+            kernel_s => Ok(kernel_s),
+        }
+    }
+
+    /// The declared preprocessing, its numbers usable in f32.
+    pub(super) fn preprocess(&self, file: &Path) -> Result<Option<Preprocess>, ModelError> {
+        let Some(section) = &self.preprocess else { return Ok(None) };
+        let channels = |name, values: &[f64], check: fn(f64) -> Result<f32, FieldProblem>| {
+            let list = Field { file, name };
+            let values: [f64; 3] =
+                values.try_into().map_err(|_| list.error(FieldProblem::Channels { found: values.len() }))?;
+            let mut checked = [0.0; 3];
+            for (idx, value) in values.into_iter().enumerate() {
+                let name = format!("{name}[{idx}]");
+                checked[idx] = check(value).map_err(|problem| Field { file, name: &name }.error(problem))?;
+            }
+            Ok(checked)
+        };
+        Ok(Some(Preprocess {
+            height: section.height,
+            width: section.width,
+            mean: channels("nbuffer.preprocess.mean", &section.mean, checked_mean)?,
+            std: channels("nbuffer.preprocess.std", &section.std, checked_std)?,
+        }))
+    }
+}
+
+fn checked_mean(value: f64) -> Result<f32, FieldProblem> {
+    let mean = value as f32;
+    if mean.is_finite() { Ok(mean) } else { Err(FieldProblem::Mean { value }) }
+}
+
+fn checked_std(value: f64) -> Result<f32, FieldProblem> {
+    let std = value as f32;
+    if std.is_normal() && std > 0.0 { Ok(std) } else { Err(FieldProblem::Std { value }) }
+}
+
+/// A JSON value for a message: as it stands, but not longer than a line.
+fn shortened(value: &serde_json::Value) -> String {
+    const CHARS_MAX: usize = 40;
+    let text = value.to_string();
+    match text.char_indices().nth(CHARS_MAX) {
+        Some((end, _)) => format!("{}..", &text[..end]),
+        None => text,
+    }
+}

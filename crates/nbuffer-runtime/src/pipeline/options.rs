@@ -1,0 +1,54 @@
+//! How a pipeline is to run.
+
+use std::time::Duration;
+
+use nbuffer_core::schedule::{LaneChoice, Order};
+
+/// How a pipeline is to run. [`Options::new`] is the usual case.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Buffer sets per lane (N).
+    pub depth: usize,
+    /// How many preprocess and postprocess steps may run at once (C).
+    pub host_threads: usize,
+    /// How many items may lie between take and delivery; `None` is twice what the rings hold.
+    pub window: Option<usize>,
+    /// Delivery order.
+    pub order: Order,
+    /// Lane choice.
+    pub lane_choice: LaneChoice,
+    /// Flush calls also when the source has paused for this long; `None` only at the end.
+    pub idle_flush: Option<Duration>,
+    /// A lane whose device call takes longer than this is lost; `None` waits for ever.
+    pub watchdog: Option<Duration>,
+    /// Which items are timed.
+    pub timing: Timing,
+}
+
+impl Options {
+    /// `depth` buffer sets per lane and `host_threads` host threads; results in order, least-loaded lanes,
+    /// flush calls 20 ms into a pause of the source, no watchdog, every item timed.
+    pub fn new(depth: usize, host_threads: usize) -> Self {
+        Options {
+            depth,
+            host_threads,
+            window: None,
+            order: Order::default(),
+            lane_choice: LaneChoice::default(),
+            idle_flush: Some(Duration::from_millis(20)),
+            watchdog: None,
+            timing: Timing::Every,
+        }
+    }
+}
+
+/// Which items are timed. Reading the clock costs some 20 to 40 ns, up to eight times an item.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Timing {
+    /// Every item.
+    #[default]
+    Every,
+    /// Every item while items take microseconds of work, one in 64 while they take less. The report says
+    /// so, and then knows stage times but no downtime.
+    Sampled,
+}

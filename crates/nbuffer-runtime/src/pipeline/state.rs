@@ -1,0 +1,453 @@
+//! What a pipeline's threads share under one lock: the schedule, and everything at rest.
+//!
+//! Whatever is not being worked on lies here; a step takes what it needs out and puts it back. So a buffer
+//! set has one owner by construction: this state, a thread, or a device.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use nbuffer_core::measure::{Measures, Nanos, Stage};
+use nbuffer_core::schedule::{Command, Event, Outcome, Schedule, Sequence, SetState, Slot, Step};
+
+use super::step::{Done, Ended, Job, Source, Stamps, nanos};
+use super::{Delivery, HostStages, Options, Report, SourceEnd, Timing};
+use crate::device::DeviceError;
+use crate::item_error::{ItemError, Step as Where};
+use crate::lane::{BlockingLane, Called, DeviceSpan, DeviceSpans, Flight, QueuedLane};
+
+/// Items whose work takes less than this are not worth waking a thread for: a wake-up costs about as much.
+const SHORT_NS: f64 = 2_000.0;
+
+/// One place of a ring: the buffer set when it is at rest, and what goes with the item in it.
+struct Place<H: HostStages> {
+    set: Option<H::Set>,
+    carry: Option<H::Carry>,
+    /// When the item was taken; `None` when it is not timed.
+    taken_at: Option<Nanos>,
+    /// Host time spent on the item so far.
+    work: Nanos,
+    /// When the set was handed to its device; kept for the watchdog.
+    submitted_at: Nanos,
+}
+
+pub(super) enum LaneKind<S> {
+    Blocking(Option<Box<dyn BlockingLane<S>>>),
+    Queued(Option<Box<dyn QueuedLane<S>>>),
+}
+
+/// A device call that is being made.
+pub(super) struct InCall {
+    pub(super) since: Nanos,
+    pub(super) worker: usize,
+    pub(super) item: Option<Sequence>,
+}
+
+pub(super) struct LaneState<S> {
+    pub(super) kind: LaneKind<S>,
+    pub(super) in_call: Option<InCall>,
+}
+
+pub(super) struct State<H: HostStages> {
+    pub(super) schedule: Schedule,
+    rings: Vec<Vec<Place<H>>>,
+    pub(super) lanes: Vec<LaneState<H::Set>>,
+    source: Option<Source<H>>,
+    source_end: SourceEnd,
+    held: Option<(Result<H::Item, String>, Option<Nanos>)>,
+    /// Results that wait for their turn; item `sequence` at `sequence & mask`.
+    results: Vec<Option<Result<H::Output, ItemError>>>,
+    mask: u64,
+    /// Items that ended and were not delivered.
+    pub(super) undelivered: usize,
+    pub(super) window: usize,
+    epoch: Instant,
+    timing: Timing,
+    watched: bool,
+    sampled: bool,
+    timed_items: u64,
+    mean_work: f64,
+    measures: Measures,
+    last_event: Nanos,
+    lost: Vec<(usize, Arc<DeviceError>)>,
+}
+
+impl<H: HostStages> State<H> {
+    pub(super) fn new(
+        schedule: Schedule,
+        source: Source<H>,
+        rings: Vec<Vec<H::Set>>,
+        window: usize,
+        options: &Options,
+    ) -> Self {
+        let places = window.next_power_of_two();
+        let place = |set| Place { set: Some(set), carry: None, taken_at: None, work: 0, submitted_at: 0 };
+        State {
+            schedule,
+            measures: Measures::new(rings.len()),
+            rings: rings.into_iter().map(|ring| ring.into_iter().map(place).collect()).collect(),
+            lanes: Vec::new(),
+            source: Some(source),
+            source_end: SourceEnd::Open,
+            held: None,
+            results: (0..places).map(|_| None).collect(),
+            mask: places as u64 - 1,
+            undelivered: 0,
+            window,
+            epoch: Instant::now(),
+            timing: options.timing,
+            watched: options.watchdog.is_some(),
+            sampled: false,
+            timed_items: 0,
+            mean_work: f64::INFINITY,
+            last_event: 0,
+            lost: Vec::new(),
+        }
+    }
+
+    pub(super) fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
+    /// Whether the work of an item is too short to be worth a wake-up.
+    pub(super) fn is_short(&self) -> bool {
+        self.mean_work < SHORT_NS
+    }
+
+    /// Takes the next command and what it needs out of the state.
+    pub(super) fn begin(&mut self, worker: usize) -> Option<(Job<H>, bool)> {
+        let command = self.schedule.next()?;
+        Some(match command {
+            Command::Take => {
+                let Some(source) = self.source.take() else {
+                    // It panicked when it was asked last.
+                    self.schedule.report(Event::SourceEnded);
+                    return self.begin(worker);
+                };
+                let sequence = self.schedule.totals().taken;
+                let timed = self.timing == Timing::Every || !self.is_short() || sequence.is_multiple_of(64);
+                (Job::Take(source), timed)
+            }
+            Command::Preprocess(slot) => {
+                let (item, taken_at) = self.held.take().expect("an item is preprocessed after it was taken");
+                let place = &mut self.rings[slot.lane][slot.set];
+                place.taken_at = taken_at;
+                place.work = 0;
+                let set = place.set.take().expect("a free set is in its ring");
+                (Job::Preprocess(slot, item, set), taken_at.is_some())
+            }
+            Command::Submit(id) => {
+                let place = &mut self.rings[id.lane][id.set];
+                let flight = Flight { id, set: place.set.take().expect("a filled set is in its ring") };
+                let timed = place.taken_at.is_some();
+                if self.watched {
+                    place.submitted_at = nanos(self.epoch);
+                }
+                (self.call(id.lane, worker, Some(flight)), timed)
+            }
+            Command::Flush(lane) => (self.call(lane, worker, None), true),
+            Command::Postprocess(slot) => {
+                let place = &mut self.rings[slot.lane][slot.set];
+                let carry = place.carry.take().expect("preprocess left a carry");
+                let set = place.set.take().expect("a landed set is in its ring");
+                (Job::Postprocess(slot, carry, set), place.taken_at.is_some())
+            }
+        })
+    }
+
+    fn call(&mut self, index: usize, worker: usize, flight: Option<Flight<H::Set>>) -> Job<H> {
+        let lane = &mut self.lanes[index];
+        let item = flight.as_ref().map(|flight| flight.id.sequence);
+        let since = if self.watched { nanos(self.epoch) } else { 0 };
+        lane.in_call = Some(InCall { since, worker, item });
+        match &mut lane.kind {
+            LaneKind::Blocking(lane) => Job::Call(index, lane.take().expect("one call at a time"), flight),
+            LaneKind::Queued(lane) => {
+                let flight = flight.expect("a queued lane has no lag and needs no flush call");
+                Job::Submit(lane.take().expect("one call at a time"), flight)
+            }
+        }
+    }
+
+    /// Puts back what a step left, and tells the schedule.
+    pub(super) fn finish(&mut self, done: Done<H>, stamps: Stamps) {
+        if let Some((_, end)) = stamps {
+            self.last_event = self.last_event.max(end);
+        }
+        match done {
+            Done::Take(source, item) => self.taken(source, item, stamps),
+            Done::Preprocess(slot, set, ended) => self.preprocessed(slot, set, ended, stamps),
+            Done::Call(lane, object, called) => {
+                if !matches!(called, Called::Lost(_)) {
+                    self.returned(lane, LaneKind::Blocking(Some(object)));
+                }
+                self.called(lane, called, stamps);
+                self.schedule.report(Event::CallReturned(lane));
+            }
+            Done::Submit(lane, object, lost) => {
+                self.returned(lane, LaneKind::Queued(Some(object)));
+                if let Some(called) = lost {
+                    self.called(lane, called, stamps);
+                }
+                self.schedule.report(Event::CallReturned(lane));
+            }
+            Done::Postprocess(slot, set, ended) => self.postprocessed(slot, set, ended, stamps),
+        }
+    }
+
+    fn returned(&mut self, lane: usize, kind: LaneKind<H::Set>) {
+        // A call that was given up may return after its pipeline has ended.
+        if let Some(state) = self.lanes.get_mut(lane) {
+            state.in_call = None;
+            state.kind = kind;
+        }
+    }
+
+    fn taken(&mut self, source: Option<Source<H>>, item: Option<Result<H::Item, String>>, stamps: Stamps) {
+        self.source = source;
+        let Some(item) = item else {
+            if self.source_end == SourceEnd::Open {
+                self.source_end = SourceEnd::Exhausted;
+            }
+            return self.schedule.report(Event::SourceEnded);
+        };
+        if !self.schedule.is_asking() {
+            // Cancelled meanwhile, or every lane is lost: the item is not taken.
+            return self.schedule.report(Event::Taken);
+        }
+        if let Some((start, end)) = stamps {
+            self.measures.source(start, end);
+        } else {
+            self.sampled = true;
+        }
+        if let Err(message) = &item {
+            self.source_end = SourceEnd::Panicked(message.clone());
+        }
+        self.held = Some((item, stamps.map(|(_, end)| end)));
+        self.schedule.report(Event::Taken);
+    }
+
+    fn preprocessed(&mut self, slot: Slot, set: H::Set, ended: Ended<H::Carry>, stamps: Stamps) {
+        let place = &mut self.rings[slot.lane][slot.set];
+        place.set = Some(set);
+        if let Some((start, end)) = stamps {
+            place.work += end - start;
+            self.measures.stage(Stage::Preprocess, start, end);
+        }
+        let step = match ended {
+            Ended::Done(carry) => {
+                place.carry = Some(carry);
+                Step::Done
+            }
+            failed => self.stage_failed(slot, Where::Preprocess, failed),
+        };
+        if let (Step::Done, Some(error)) = (step, self.lost_error(slot.lane)) {
+            self.put(slot.sequence, Err(device_error(slot, error)));
+        }
+        self.report(Event::Preprocessed(slot, step));
+    }
+
+    fn postprocessed(&mut self, slot: Slot, set: H::Set, ended: Ended<H::Output>, stamps: Stamps) {
+        let place = &mut self.rings[slot.lane][slot.set];
+        place.set = Some(set);
+        if let Some((start, end)) = stamps {
+            place.work += end - start;
+            let (work, taken_at) = (place.work as f64, place.taken_at);
+            self.measures.stage(Stage::Postprocess, start, end);
+            self.measures.latency(end - taken_at.unwrap_or(start));
+            self.timed_items += 1;
+            if self.timed_items < 16 {
+                // Cold caches say nothing yet.
+            } else if self.mean_work.is_finite() {
+                self.mean_work += (work - self.mean_work) / 16.0;
+            } else {
+                self.mean_work = work;
+            }
+        }
+        let step = match ended {
+            Ended::Done(output) => {
+                self.put(slot.sequence, Ok(output));
+                Step::Done
+            }
+            failed => self.stage_failed(slot, Where::Postprocess, failed),
+        };
+        self.report(Event::Postprocessed(slot, step));
+    }
+
+    fn stage_failed<T>(&mut self, slot: Slot, step: Where, ended: Ended<T>) -> Step {
+        let sequence = slot.sequence;
+        let error = match ended {
+            Ended::Done(_) => return Step::Done,
+            Ended::Failed(source) => ItemError::Stage { step, sequence, source },
+            Ended::Panicked(message) => {
+                let from_source = self.source_end == SourceEnd::Panicked(message.clone());
+                let step = if from_source && self.source.is_none() { Where::Source } else { step };
+                ItemError::Panicked { step, sequence, message }
+            }
+        };
+        self.put(sequence, Err(error));
+        Step::Failed
+    }
+
+    /// What a device brought back, from a blocking call or through its completions.
+    pub(super) fn called(&mut self, lane: usize, called: Called<H::Set>, call: Stamps) {
+        match called {
+            Called::Nothing => {}
+            Called::Landed(flight, spans) => self.landed(flight, spans, call),
+            Called::Failed(flight, error) => {
+                let slot = flight.id;
+                if self.is_in_flight(slot) {
+                    self.rings[slot.lane][slot.set].set = Some(flight.set);
+                    self.put(slot.sequence, Err(device_error(slot, Arc::new(error))));
+                    self.report(Event::CallFailed(slot));
+                }
+            }
+            Called::Lost(error) => self.lose(lane, error),
+        }
+    }
+
+    fn landed(&mut self, flight: Flight<H::Set>, spans: DeviceSpans, call: Stamps) {
+        let Flight { id: slot, set } = flight;
+        if !self.is_in_flight(slot) {
+            // The lane was given up for lost and came back: its items have ended.
+            return;
+        }
+        let place = &mut self.rings[slot.lane][slot.set];
+        place.set = Some(set);
+        if place.taken_at.is_some() {
+            let since_epoch = |DeviceSpan { start, end }: DeviceSpan| {
+                let nanos = |t: Instant| t.saturating_duration_since(self.epoch).as_nanos() as Nanos;
+                (nanos(start), nanos(end))
+            };
+            let [write, kernel, read] = [spans.write, spans.kernel, spans.read].map(|s| s.map(since_epoch));
+            if let Some((start, end)) = write {
+                self.measures.stage(Stage::Write, start, end);
+            }
+            if let Some((start, end)) = read {
+                self.measures.stage(Stage::Read, start, end);
+                self.last_event = self.last_event.max(end);
+            }
+            // A lane that knows no spans of its own is its call.
+            let call = if write.is_none() && read.is_none() { call } else { None };
+            if let Some((start, end)) = kernel.or(call) {
+                if kernel.is_none() {
+                    place.work += end - start;
+                }
+                self.measures.kernel(slot.lane, start, end);
+                self.last_event = self.last_event.max(end);
+            }
+        }
+        self.report(Event::Landed(slot));
+    }
+
+    /// Gives a lane up: its items fail with this error, and the lane gets no more.
+    pub(super) fn lose(&mut self, lane: usize, error: DeviceError) {
+        if self.lost_error(lane).is_some() {
+            return;
+        }
+        let error = Arc::new(error);
+        self.lost.push((lane, Arc::clone(&error)));
+        for set in 0..self.rings[lane].len() {
+            if let SetState::InFlight(sequence) | SetState::Ready(sequence) = self.schedule.sets(lane)[set] {
+                let slot = Slot { lane, set, sequence };
+                self.put(sequence, Err(device_error(slot, Arc::clone(&error))));
+            }
+        }
+        self.report(Event::LaneLost(lane));
+        if self.schedule.lanes_alive() == 0 {
+            self.held = None;
+            if self.source_end == SourceEnd::Open {
+                self.source_end = SourceEnd::NoLanes;
+            }
+        }
+    }
+
+    pub(super) fn lost_error(&self, lane: usize) -> Option<Arc<DeviceError>> {
+        self.lost.iter().find(|(l, _)| *l == lane).map(|(_, error)| Arc::clone(error))
+    }
+
+    fn is_in_flight(&self, slot: Slot) -> bool {
+        self.schedule.sets(slot.lane)[slot.set] == SetState::InFlight(slot.sequence)
+    }
+
+    /// Cancels what has not started.
+    pub(super) fn cancel(&mut self) {
+        if matches!(self.source_end, SourceEnd::Open) {
+            self.source_end = SourceEnd::Cancelled;
+        }
+        self.held = None;
+        self.report(Event::Cancel);
+    }
+
+    /// Tells the schedule, and counts the items that ended with it.
+    pub(super) fn report(&mut self, event: Event) {
+        let before = self.ended();
+        self.schedule.report(event);
+        self.undelivered += (self.ended() - before) as usize;
+    }
+
+    fn ended(&self) -> u64 {
+        let t = self.schedule.totals();
+        t.ok + t.failed + t.cancelled
+    }
+
+    /// The next result on its way out.
+    pub(super) fn deliver(&mut self) -> Option<Delivery<H::Output>> {
+        let (sequence, outcome) = self.schedule.deliver()?;
+        self.undelivered -= 1;
+        let kept = self.results[(sequence & self.mask) as usize].take();
+        let result = match (outcome, kept) {
+            (Outcome::Cancelled, _) => Err(ItemError::Cancelled { sequence }),
+            (Outcome::Failed, None) => Err(ItemError::NoLane { sequence }),
+            (_, kept) => kept.expect("an item that ended has left its result"),
+        };
+        Some(Delivery { sequence, result })
+    }
+
+    fn put(&mut self, sequence: Sequence, result: Result<H::Output, ItemError>) {
+        self.results[(sequence & self.mask) as usize] = Some(result);
+    }
+
+    /// The longest-running device call or flight that began before `limit`.
+    pub(super) fn overdue(&self, now: Nanos, limit: Nanos) -> Option<(usize, Option<Sequence>, Nanos)> {
+        for (lane, state) in self.lanes.iter().enumerate() {
+            if self.lost_error(lane).is_some() {
+                continue;
+            }
+            if let Some(call) = &state.in_call
+                && now.saturating_sub(call.since) > limit
+            {
+                return Some((lane, call.item, now - call.since));
+            }
+            if let LaneKind::Queued(_) = state.kind {
+                for (place, set) in self.rings[lane].iter().zip(self.schedule.sets(lane)) {
+                    if let SetState::InFlight(sequence) = *set
+                        && now.saturating_sub(place.submitted_at) > limit
+                    {
+                        return Some((lane, Some(sequence), now - place.submitted_at));
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    pub(super) fn make_report(&self) -> Report {
+        Report {
+            totals: self.schedule.totals(),
+            source_end: self.source_end.clone(),
+            measures: self.measures.clone(),
+            sampled: self.sampled,
+            wall: if self.schedule.is_settled() && !self.schedule.wants_items() {
+                self.last_event
+            } else {
+                nanos(self.epoch)
+            },
+            lost: self.lost.clone(),
+        }
+    }
+}
+
+fn device_error(slot: Slot, source: Arc<DeviceError>) -> ItemError {
+    ItemError::Device { sequence: slot.sequence, lane: slot.lane, source }
+}
+

@@ -1,0 +1,522 @@
+//! The threads of a pipeline: who works, who rests, who is woken.
+//!
+//! Every thread runs the same loop: report what it finished and ask for the next command, in one lock. The
+//! thread that completes a step carries on with the next one, so that an item usually stays with its thread.
+//! A thread with nothing to do spins briefly, then parks; another is woken only when one is parked and there
+//! is work, and only one at a time. `README.md` beside this file tells the rules and why they cannot lose a
+//! wake-up.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::state::{LaneKind, LaneState, State};
+use super::step::Job;
+use super::{Delivery, HostStages, Options, Report};
+use crate::device::DeviceError;
+use crate::lane::{Called, Completions, Lane};
+
+/// How long a thread spins before it parks: about what parking and being woken costs.
+const SPIN: Duration = Duration::from_micros(20);
+
+/// How long the one thread that stands by sleeps before it looks by itself whether work is left lying.
+const STANDBY: Duration = Duration::from_millis(1);
+
+/// The most results handed out in one go.
+const BATCH: usize = 64;
+
+type Sink<H> = Box<dyn FnMut(&mut Vec<Delivery<<H as HostStages>::Output>>) + Send>;
+
+/// What a worker does next.
+enum Task<H: HostStages> {
+    Step(Job<H>, bool),
+    Deliver(Sink<H>, Vec<Delivery<H::Output>>),
+}
+
+/// The state and the threads that work on it, under one lock.
+pub(super) struct Crew<H: HostStages> {
+    pub(super) state: State<H>,
+    threads: Vec<Worker>,
+    /// How many threads there may be: one per host step, one per blocking lane, one for the source.
+    limit: usize,
+    /// Running a task.
+    active: usize,
+    /// Waiting to be woken, woken and on their way, and started and on their way.
+    parked: usize,
+    woken: usize,
+    starting: usize,
+    spinning: bool,
+    standby: bool,
+    /// Counts finished tasks, so that the thread that stands by sees whether the others move.
+    tasks: u64,
+    in_source: Option<usize>,
+    consumer: Consumer,
+    sink: Option<Sink<H>>,
+    delivering: bool,
+    spare: Vec<Delivery<H::Output>>,
+    sink_panic: Option<Box<dyn Any + Send>>,
+}
+
+/// What the thread that fetches results is doing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Consumer {
+    Away,
+    Spinning,
+    Parked,
+}
+
+#[derive(Default)]
+struct Worker {
+    handle: Option<JoinHandle<()>>,
+    /// It has left its loop.
+    gone: bool,
+    /// It sits in a device call that was given up, and is not waited for.
+    abandoned: bool,
+}
+
+pub(super) struct Shared<H: HostStages> {
+    crew: Mutex<Crew<H>>,
+    pub(super) stages: H,
+    /// Parked workers.
+    work: Condvar,
+    /// The consumer, and whoever waits for the threads to end.
+    delivery: Condvar,
+    /// The monitor.
+    pub(super) monitor: Condvar,
+    /// Changes when a spinning thread should look again.
+    hint: Hint,
+    cores: usize,
+    epoch: Instant,
+}
+
+/// On a cache line of its own: a spinning thread reads it all the time.
+#[repr(align(128))]
+struct Hint(AtomicU32);
+
+impl Hint {
+    /// Relaxed throughout: the hint says when to look, and what is seen then is read under the lock.
+    fn set(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Spins until the hint changes or the time is over.
+    fn spin(&self, seen: u32) {
+        let until = Instant::now() + SPIN;
+        while self.0.load(Ordering::Relaxed) == seen {
+            for _ in 0..16 {
+                std::hint::spin_loop();
+            }
+            if Instant::now() >= until {
+                return;
+            }
+        }
+    }
+
+    fn seen(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl<H: HostStages> Crew<H> {
+    fn next_task(&mut self, worker: usize) -> Option<Task<H>> {
+        // While items take microseconds a result goes out at once; shorter ones go out in batches.
+        let at_once = !self.state.is_short() || self.state.undelivered * 2 >= self.state.window;
+        if at_once && let Some(task) = self.deliveries() {
+            return Some(task);
+        }
+        if let Some((job, timed)) = self.state.begin(worker) {
+            if matches!(job, Job::Take(_)) {
+                self.in_source = Some(worker);
+            }
+            return Some(Task::Step(job, timed));
+        }
+        self.deliveries()
+    }
+
+    fn deliveries(&mut self) -> Option<Task<H>> {
+        if self.sink.is_none() || !self.state.schedule.can_deliver() {
+            return None;
+        }
+        let mut batch = std::mem::take(&mut self.spare);
+        while batch.len() < BATCH
+            && let Some(delivery) = self.state.deliver()
+        {
+            batch.push(delivery);
+        }
+        self.delivering = true;
+        Some(Task::Deliver(self.sink.take()?, batch))
+    }
+
+    fn has_work(&self) -> bool {
+        self.state.schedule.has_work() || self.sink.is_some() && self.state.schedule.can_deliver()
+    }
+
+    /// No item will be taken and none is under way.
+    pub(super) fn is_over(&self) -> bool {
+        let schedule = &self.state.schedule;
+        !schedule.wants_items()
+            && schedule.is_settled()
+            && !self.delivering
+            && (self.sink.is_none() || !schedule.can_deliver())
+    }
+
+    /// One of the lanes is lost; a thread that sits in a call of it is not waited for.
+    fn abandon(&mut self, lane: usize) {
+        if let Some(call) = &self.state.lanes[lane].in_call {
+            self.threads[call.worker].abandoned = true;
+            self.limit += 1;
+            self.active -= 1;
+        }
+    }
+}
+
+impl<H: HostStages> Shared<H> {
+    pub(super) fn start(
+        state: State<H>,
+        stages: H,
+        lanes: Vec<Lane<H::Set>>,
+        options: &Options,
+    ) -> Arc<Self> {
+        let blocking = lanes.iter().filter(|lane| matches!(lane, Lane::Blocking(_))).count();
+        let epoch = state.epoch();
+        let shared = Arc::new(Shared {
+            crew: Mutex::new(Crew {
+                state,
+                threads: Vec::new(),
+                limit: options.host_threads + blocking + 1,
+                active: 0,
+                parked: 0,
+                woken: 0,
+                starting: 0,
+                spinning: false,
+                standby: false,
+                tasks: 0,
+                in_source: None,
+                consumer: Consumer::Away,
+                sink: None,
+                delivering: false,
+                spare: Vec::new(),
+                sink_panic: None,
+            }),
+            stages,
+            work: Condvar::new(),
+            delivery: Condvar::new(),
+            monitor: Condvar::new(),
+            hint: Hint(AtomicU32::new(0)),
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            epoch,
+        });
+        let weak = Arc::downgrade(&shared);
+        let complete: Arc<dyn Fn(Called<H::Set>, usize) + Send + Sync> = Arc::new(move |called, lane| {
+            if let Some(shared) = weak.upgrade() {
+                shared.completed(called, lane);
+            }
+        });
+        let opened = lanes.into_iter().enumerate().map(|(index, lane)| {
+            let kind = match lane {
+                Lane::Blocking(lane) => LaneKind::Blocking(Some(lane)),
+                Lane::Queued(open) => {
+                    LaneKind::Queued(Some(open(Completions::new(index, Arc::clone(&complete)))))
+                }
+            };
+            LaneState { kind, in_call: None }
+        });
+        // Opened without the lock: a device may complete from another thread at once.
+        let opened: Vec<_> = opened.collect();
+        super::monitor::start(&shared, options);
+        let mut crew = shared.lock();
+        crew.state.lanes = opened;
+        shared.call_for_help(&mut crew);
+        drop(crew);
+        shared
+    }
+
+    /// # Panics
+    ///
+    /// If a thread panicked under the lock: nbuffer has a bug, and going on could lose items.
+    pub(super) fn lock(&self) -> MutexGuard<'_, Crew<H>> {
+        self.crew.lock().expect("a thread of this pipeline hit a bug in nbuffer")
+    }
+
+    pub(super) fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
+    fn work(self: &Arc<Self>, me: usize) {
+        let mut crew = self.lock();
+        crew.starting -= 1;
+        // Set when standing by showed that nobody else moves.
+        let mut must_act = false;
+        while !crew.is_over() {
+            // Short items are handed out faster by one thread than by two that fight for the lock.
+            let crowded = crew.active > 0 && crew.state.is_short() && !must_act;
+            must_act = false;
+            let task = if crowded { None } else { crew.next_task(me) };
+            let Some(task) = task else {
+                (crew, must_act) = self.rest(crew);
+                continue;
+            };
+            crew.active += 1;
+            self.call_for_help(&mut crew);
+            drop(crew);
+            crew = self.run(task, me);
+            if crew.threads[me].abandoned {
+                break;
+            }
+            crew.active -= 1;
+            crew.tasks += 1;
+            self.announce(&mut crew);
+        }
+        crew.threads[me].gone = true;
+        self.work.notify_all();
+        self.delivery.notify_all();
+        self.monitor.notify_all();
+    }
+
+    /// Carries a task out without the lock, and puts back what it leaves.
+    fn run(&self, task: Task<H>, me: usize) -> MutexGuard<'_, Crew<H>> {
+        match task {
+            Task::Step(job, timed) => {
+                let (done, stamps) = job.run(&self.stages, self.epoch, timed);
+                let mut crew = self.lock();
+                if crew.in_source == Some(me) {
+                    crew.in_source = None;
+                }
+                crew.state.finish(done, stamps);
+                crew
+            }
+            Task::Deliver(mut sink, mut batch) => {
+                let ended = catch_unwind(AssertUnwindSafe(|| sink(&mut batch)));
+                batch.clear();
+                let mut crew = self.lock();
+                crew.delivering = false;
+                crew.spare = batch;
+                match ended {
+                    Ok(()) => crew.sink = Some(sink),
+                    Err(panic) => {
+                        crew.sink_panic = Some(panic);
+                        crew.state.cancel();
+                    }
+                }
+                crew
+            }
+        }
+    }
+
+    /// Spins, then parks, until there may be work. True when nobody else moved meanwhile.
+    fn rest<'a>(&'a self, mut crew: MutexGuard<'a, Crew<H>>) -> (MutexGuard<'a, Crew<H>>, bool) {
+        let short = crew.state.is_short();
+        if !crew.spinning && crew.active < self.cores && self.cores > 1 && !(short && crew.active > 0) {
+            crew.spinning = true;
+            let seen = self.hint.seen();
+            drop(crew);
+            self.hint.spin(seen);
+            crew = self.lock();
+            crew.spinning = false;
+            if crew.has_work() || crew.is_over() {
+                return (crew, false);
+            }
+        }
+        crew.parked += 1;
+        let stands_by = short && !crew.standby && crew.has_work();
+        let tasks = crew.tasks;
+        if stands_by {
+            crew.standby = true;
+            (crew, _) = self.work.wait_timeout(crew, STANDBY).expect("a thread of this pipeline hit a bug");
+            crew.standby = false;
+        } else {
+            crew = self.work.wait(crew).expect("a thread of this pipeline hit a bug");
+        }
+        // Whoever woke this thread moved one from parked to woken; after a time-out nobody did.
+        if crew.woken > 0 {
+            crew.woken -= 1;
+        } else {
+            crew.parked -= 1;
+        }
+        let nobody_moved = stands_by && crew.tasks == tasks;
+        (crew, nobody_moved)
+    }
+
+    /// Sees to it that somebody does the work that is left, if there is any.
+    pub(super) fn call_for_help(self: &Arc<Self>, crew: &mut Crew<H>) {
+        if crew.woken + crew.starting > 0 || !crew.has_work() {
+            return;
+        }
+        if crew.spinning {
+            return self.hint.set();
+        }
+        if crew.active > 0 && crew.standby && crew.state.is_short() {
+            // Whoever is active is done sooner than anybody could be woken; if not, the one that stands by
+            // finds the work by itself.
+            return;
+        }
+        if crew.parked > 0 {
+            crew.parked -= 1;
+            crew.woken += 1;
+            self.work.notify_one();
+        } else if crew.threads.len() < crew.limit {
+            crew.starting += 1;
+            let me = crew.threads.len();
+            let shared = Arc::clone(self);
+            let name = format!("nbuffer-{me}");
+            let spawned = std::thread::Builder::new().name(name).spawn(move || shared.work(me));
+            match spawned {
+                Ok(handle) => crew.threads.push(Worker { handle: Some(handle), ..Worker::default() }),
+                Err(error) => {
+                    crew.starting -= 1;
+                    // Fewer threads are slower and not wrong; none at all cannot work.
+                    crew.limit = crew.threads.len();
+                    assert!(crew.limit > 0, "no thread can be started: {error}");
+                }
+            }
+        }
+    }
+
+    /// Tells the consumer when it should look.
+    fn announce(&self, crew: &mut Crew<H>) {
+        let schedule = &crew.state.schedule;
+        let over = !schedule.wants_items() && crew.is_over();
+        if over {
+            // Everybody leaves.
+            self.work.notify_all();
+            self.delivery.notify_all();
+            self.monitor.notify_all();
+            return self.hint.set();
+        }
+        if crew.consumer == Consumer::Away || !schedule.can_deliver() {
+            return;
+        }
+        if crew.consumer == Consumer::Parked {
+            crew.consumer = Consumer::Away;
+            self.delivery.notify_all();
+        } else if !crew.state.is_short() || crew.state.undelivered * 2 >= crew.state.window {
+            self.hint.set();
+        }
+    }
+
+    /// A queued device tells what ended.
+    fn completed(self: &Arc<Self>, called: Called<H::Set>, lane: usize) {
+        let mut crew = self.lock();
+        crew.state.called(lane, called, None);
+        crew.tasks += 1;
+        self.announce(&mut crew);
+        self.call_for_help(&mut crew);
+    }
+
+    /// A lane did not answer in time.
+    pub(super) fn lose(self: &Arc<Self>, crew: &mut Crew<H>, lane: usize, error: DeviceError) {
+        crew.abandon(lane);
+        crew.state.lose(lane, error);
+        self.announce(crew);
+        self.call_for_help(crew);
+    }
+
+    /// Fetches results for the consumer; leaves `out` empty when the stream has ended.
+    pub(super) fn fetch(self: &Arc<Self>, out: &mut VecDeque<Delivery<H::Output>>) {
+        let mut crew = self.lock();
+        let mut spun = false;
+        loop {
+            while out.len() < BATCH
+                && let Some(delivery) = crew.state.deliver()
+            {
+                out.push_back(delivery);
+            }
+            if !out.is_empty() || crew.state.schedule.is_ended() {
+                // What was fetched made room in the reorder window.
+                return self.call_for_help(&mut crew);
+            }
+            if !spun && crew.active < self.cores && self.cores > 1 {
+                spun = true;
+                crew.consumer = Consumer::Spinning;
+                let seen = self.hint.seen();
+                drop(crew);
+                self.hint.spin(seen);
+                crew = self.lock();
+            } else {
+                spun = false;
+                crew.consumer = Consumer::Parked;
+                crew = self.delivery.wait(crew).expect("a thread of this pipeline hit a bug");
+            }
+            crew.consumer = Consumer::Away;
+        }
+    }
+
+    /// Lets the workers hand every result to `each`, and waits for the end.
+    pub(super) fn run_into<F>(self: &Arc<Self>, each: F) -> F
+    where
+        F: FnMut(Delivery<H::Output>) + Send + 'static,
+    {
+        let kept = Arc::new(Mutex::new(each));
+        let sink = Arc::clone(&kept);
+        let mut crew = self.lock();
+        crew.sink = Some(Box::new(move |batch| {
+            // Poisoned by a panic of its own, which also cancels the stream: never locked again.
+            let mut each = sink.lock().expect("one thread delivers at a time");
+            batch.drain(..).for_each(&mut *each);
+        }));
+        self.call_for_help(&mut crew);
+        while !crew.is_over() {
+            crew = self.delivery.wait(crew).expect("a thread of this pipeline hit a bug");
+        }
+        crew.sink = None;
+        let panic = crew.sink_panic.take();
+        drop(crew);
+        if let Some(panic) = panic {
+            resume_unwind(panic);
+        }
+        let kept = Arc::into_inner(kept).expect("the sink was dropped with the crew's");
+        kept.into_inner().expect("the sink did not panic")
+    }
+
+    pub(super) fn cancel(self: &Arc<Self>) {
+        let mut crew = self.lock();
+        crew.state.cancel();
+        self.announce(&mut crew);
+        self.call_for_help(&mut crew);
+    }
+
+    pub(super) fn report(&self) -> Report {
+        self.lock().state.make_report()
+    }
+
+    /// Cancels, waits until nothing runs that can be waited for, and joins the threads.
+    pub(super) fn shut_down(self: &Arc<Self>) {
+        // A bug has ended the threads already; there is nothing to wait for and no way to say so from a drop.
+        let Ok(mut crew) = self.crew.lock() else {
+            return;
+        };
+        crew.sink = None;
+        crew.state.cancel();
+        self.announce(&mut crew);
+        self.call_for_help(&mut crew);
+        self.work.notify_all();
+        loop {
+            let in_source = crew.in_source;
+            let waits_for = |(me, worker): (usize, &Worker)| {
+                !worker.gone && !worker.abandoned && in_source != Some(me)
+            };
+            if crew.is_over() && !crew.threads.iter().enumerate().any(waits_for) {
+                break;
+            }
+            let Ok(guard) = self.delivery.wait(crew) else {
+                return;
+            };
+            crew = guard;
+        }
+        let gone = crew.threads.iter_mut().filter(|worker| worker.gone);
+        let handles: Vec<_> = gone.filter_map(|worker| worker.handle.take()).collect();
+        // Queued lanes end with their pipeline, without the lock: they may wait for threads of their own.
+        let lanes = std::mem::take(&mut crew.state.lanes);
+        drop(crew);
+        self.monitor.notify_all();
+        drop(lanes);
+        for handle in handles {
+            // A thread that panicked poisoned the lock, which was seen above.
+            let _ = handle.join();
+        }
+    }
+}
