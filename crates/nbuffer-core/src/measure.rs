@@ -240,7 +240,10 @@ mod tests {
         for (start, end) in [(10, 20), (20, 30), (35, 45), (40, 50)] {
             unit.kernel(start, end);
         }
-        assert_eq!((unit.fill(), unit.busy(), unit.downtime(), unit.steady(), unit.drain(60)), (10, 35, 5, 40, 10));
+        assert_eq!(
+            (unit.fill(), unit.busy(), unit.downtime(), unit.steady(), unit.drain(60)),
+            (10, 35, 5, 40, 10)
+        );
         assert_eq!(unit.busy() + unit.downtime(), unit.steady());
         assert_eq!(unit.period(), Some(10.0));
     }

@@ -147,13 +147,12 @@ impl Plan {
             bound(Resource::Source, setting.source_s);
         }
         let without_host = bounds.iter().map(|b| b.period_s).fold(0.0, f64::max);
-        bounds.push(Bound { resource: Resource::Host, period_s: host_s / setting.host_threads.max(1) as f64 });
+        bounds
+            .push(Bound { resource: Resource::Host, period_s: host_s / setting.host_threads.max(1) as f64 });
         let without_buffers = bounds.iter().map(|b| b.period_s).fold(0.0, f64::max);
         let latency_s = t.preprocess_s + in_lane_s + t.postprocess_s;
-        bounds.push(Bound {
-            resource: Resource::Buffers,
-            period_s: latency_s / setting.buffers.max(1) as f64,
-        });
+        bounds
+            .push(Bound { resource: Resource::Buffers, period_s: latency_s / setting.buffers.max(1) as f64 });
         bounds.sort_by(|a, b| b.period_s.total_cmp(&a.period_s));
         Plan {
             buffers_enough: enough(latency_s, without_buffers).max(setting.lanes),

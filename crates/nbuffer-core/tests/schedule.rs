@@ -178,7 +178,9 @@ impl Driver {
                     // In the ring, with nobody else.
                     SetState::Ready(s) | SetState::Landed(s) => (
                         s,
-                        1 + runs(&|r| *r == Running::Preprocess(slot(s)) || *r == Running::Postprocess(slot(s))),
+                        1 + runs(&|r| {
+                            *r == Running::Preprocess(slot(s)) || *r == Running::Postprocess(slot(s))
+                        }),
                     ),
                 };
                 assert_eq!(owners, 1, "set {set} of lane {lane} is {state:?} and has {owners} owners");

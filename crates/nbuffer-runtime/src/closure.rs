@@ -1,11 +1,14 @@
 //! A lane that is a plain closure: N-way buffering for work that runs on the host's own cores.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use nbuffer_core::schedule::ConfigError;
 
 use crate::device::DeviceError;
 use crate::item_error::{BoxError, panic_message};
 use crate::lane::{BlockingLane, Called, DeviceSpans, Flight, Lane};
-use crate::pipeline::HostStages;
+use crate::pipeline::{HostStages, Options, Pipeline, Timing};
 
 /// The buffer set of a closure: what goes in, then what came out.
 #[derive(Debug)]
@@ -100,3 +103,48 @@ where
         }
     }
 }
+
+/// Host stages that only move items in and results out.
+pub type PassThrough<I, O> = Around<I, I, O, fn(I) -> I, fn(O) -> O>;
+
+/// An iterator that is worked on by lanes, in order and in parallel.
+pub trait BufferedMap: Iterator + Sized {
+    /// Maps `work` over the items on `lanes` lanes side by side. Results come in order; a panic costs its own
+    /// item and comes out as an error in its place.
+    ///
+    /// At most a few items per lane are on their way at any time, so an endless source is fine. Dropping the
+    /// iterator early cancels what has not started and joins the threads.
+    ///
+    /// ```
+    /// use nbuffer_runtime::BufferedMap;
+    ///
+    /// let lengths: Result<Vec<usize>, _> = ["a", "bb", "ccc"].into_iter().buffered_map(2, str::len).collect();
+    /// assert_eq!(lengths.unwrap(), [1, 2, 3]);
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// If `lanes` is 0 or beyond any machine, or no thread can be started.
+    fn buffered_map<O, F>(self, lanes: usize, work: F) -> Pipeline<PassThrough<Self::Item, O>>
+    where
+        Self: Send + 'static,
+        Self::Item: Send + 'static,
+        O: Send + 'static,
+        F: Fn(Self::Item) -> O + Send + Sync + 'static,
+    {
+        let work = Arc::new(work);
+        let lane = |_| {
+            let work = Arc::clone(&work);
+            Lane::closure(move |item| work(item))
+        };
+        let options = Options { timing: Timing::Sampled, ..Options::new(2, 1) };
+        let stages = PassThrough::new(std::convert::identity, std::convert::identity);
+        let cell = |_| Ok::<_, ConfigError>(Cell::Empty);
+        match Pipeline::start(self, stages, (0..lanes).map(lane).collect(), cell, &options) {
+            Ok(pipeline) => pipeline,
+            Err(error) => panic!("buffered_map: {error}"),
+        }
+    }
+}
+
+impl<I: Iterator> BufferedMap for I {}

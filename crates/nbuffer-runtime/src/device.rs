@@ -86,6 +86,8 @@ pub struct DeviceInfo {
     pub double_buffer: bool,
     /// Whether a lane has a queue of its own ([`Lane::Queued`]), or blocks.
     pub queued: bool,
+    /// Whether both directions of the link share one channel.
+    pub half_duplex: bool,
 }
 
 /// How a lane is to be opened.
@@ -108,6 +110,12 @@ pub trait Device: Send + Sync {
     ///
     /// [`DeviceError::Unavailable`] with what is missing and how to get it.
     fn check(&self) -> Result<(), DeviceError>;
+
+    /// How many lanes of this model `cores` cores carry; 0 when they are too few for one.
+    fn lanes(&self, model: &Model, cores: usize) -> usize {
+        let _ = model;
+        cores
+    }
 
     /// Loads a model onto the device, to be shared by `lanes` lanes.
     ///

@@ -98,18 +98,37 @@ impl ItemError {
 
     /// The error and everything it came from, in one line.
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut source = std::error::Error::source(self);
-        while let Some(error) = source {
-            let said = error.to_string();
-            // A transparent error repeats what its source says.
-            if !text.ends_with(&said) {
-                text = format!("{text}: {said}");
-            }
-            source = error.source();
-        }
-        text
+        with_sources(self.to_string(), std::error::Error::source(self))
     }
+
+    /// What went wrong and everything it came from, in one line, without the item's number: for a report
+    /// that names the item in its own way.
+    pub fn cause(&self) -> String {
+        match self {
+            ItemError::Stage { step, source, .. } => {
+                with_sources(format!("{step} failed"), Some(source.as_ref() as _))
+            }
+            ItemError::Panicked { step, message, .. } => format!("{step} panicked: {message}"),
+            ItemError::Device { lane, source, .. } => {
+                with_sources(format!("lane {lane} failed"), Some(source.as_ref() as _))
+            }
+            ItemError::NoLane { .. } => "no lane was left: all are lost".to_owned(),
+            ItemError::Cancelled { .. } => "cancelled".to_owned(),
+        }
+    }
+}
+
+/// One line of an error and all its sources.
+fn with_sources(mut text: String, mut source: Option<&(dyn std::error::Error + 'static)>) -> String {
+    while let Some(error) = source {
+        let said = error.to_string();
+        // A transparent error repeats what its source says.
+        if !text.ends_with(&said) {
+            text = format!("{text}: {said}");
+        }
+        source = error.source();
+    }
+    text
 }
 
 /// What a panic said, as far as it said anything.

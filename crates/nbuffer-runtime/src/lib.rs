@@ -15,14 +15,14 @@ pub mod model;
 mod pipeline;
 
 pub use buffer::{BufferSet, HostBuffer};
-pub use closure::{Around, Cell};
+pub use closure::{Around, BufferedMap, Cell, PassThrough};
 pub use compute::{Compute, GraphError};
 pub use device::{Device, DeviceError, DeviceInfo, LaneOptions, Program};
 pub use engine::{Engine, EngineError, Graph, GraphTensor, Session};
 pub use item_error::{BoxError, ItemError, Step};
 pub use lane::{
-    Blocking, BlockingLane, CallSpans, Called, Completions, DeviceCall, DeviceSpan, DeviceSpans, Flight, Lagged,
-    Lane, QueuedLane,
+    Blocking, BlockingLane, CallSpans, Called, Completions, DeviceCall, DeviceSpan, DeviceSpans, Flight,
+    Lagged, Lane, QueuedLane,
 };
 pub use model::Model;
 pub use nbuffer_core::schedule::Slot;

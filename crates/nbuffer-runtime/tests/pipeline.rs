@@ -81,7 +81,9 @@ impl DeviceCall for Device {
         let call = self.calls;
         self.calls += 1;
         match (self.fault)(call) {
-            Some(Fault::Fail) => return Err(DeviceError::Call { why: format!("call {call} is planned to fail") }),
+            Some(Fault::Fail) => {
+                return Err(DeviceError::Call { why: format!("call {call} is planned to fail") });
+            }
             Some(Fault::Lose) => return Err(DeviceError::Lost { why: "unplugged".into() }),
             Some(Fault::Panic) => panic!("call {call} panics"),
             Some(Fault::Hang(until)) => {
@@ -204,7 +206,8 @@ fn a_failing_call_costs_its_item_and_no_other() {
         let lane = Device::lane(lag, |call| (3..5).contains(&call).then_some(Fault::Fail));
         let mut pipeline = start(100..110, vec![lane], &Options::new(4, 1));
         let results: Vec<_> = pipeline.by_ref().collect();
-        let failed: Vec<_> = results.iter().filter_map(|r| r.as_ref().err()).map(ItemError::sequence).collect();
+        let failed: Vec<_> =
+            results.iter().filter_map(|r| r.as_ref().err()).map(ItemError::sequence).collect();
         assert_eq!(failed, [3, 4], "lag {lag}");
         for (i, result) in results.iter().enumerate() {
             if let Ok(output) = result {
@@ -316,9 +319,12 @@ fn a_panic_costs_one_item() {
     let errors: Vec<_> = pipeline.by_ref().filter_map(Result::err).map(|e| e.chain()).collect();
     assert_eq!(errors, ["lane 0 failed on item 1: device code panicked: call 1 panics"]);
 
-    let stages = Around::new(|x: u64| if x == 2 { panic!("two") } else { x }, |x: u64| {
-        if x == 30 { panic!("thirty") } else { x }
-    });
+    let stages = Around::new(
+        |x: u64| if x == 2 { panic!("two") } else { x },
+        |x: u64| {
+            if x == 30 { panic!("thirty") } else { x }
+        },
+    );
     let lane = Lane::closure(|x: u64| if x == 4 { panic!("four") } else { x * 10 });
     let cell = |_| Ok::<_, ConfigError>(Cell::Empty);
     let pipeline = Pipeline::start(0..6, stages, vec![lane], cell, &Options::new(2, 2)).unwrap();
@@ -410,7 +416,8 @@ fn dropping_does_not_wait_for_a_source_that_blocks() {
 #[test]
 fn cancelling_ends_the_stream_and_accounts_for_every_item() {
     for lag in [0, 2] {
-        let mut pipeline = start((0..).map(|i| i * 1000), vec![Device::lane(lag, no_fault)], &Options::new(4, 2));
+        let mut pipeline =
+            start((0..).map(|i| i * 1000), vec![Device::lane(lag, no_fault)], &Options::new(4, 2));
         let canceller = pipeline.canceller();
         let mut delivered = 0;
         let mut cancelled = 0;

@@ -1,0 +1,38 @@
+//! nbuffer runs a model or a kernel over a stream of items on an accelerator and keeps the device busy: N buffer
+//! sets go round, so host work, transfers and the kernel of successive items overlap. Results come back in
+//! order, each with the item it belongs to; nothing is lost; and the run says how busy the device was and
+//! what limited it.
+//!
+//! # A closure over a stream, in parallel, in order
+//!
+//! No accelerator is needed: a lane can be a plain closure.
+//!
+//! ```
+//! use nbuffer::BufferedMap;
+//!
+//! let squares = (0..1000_u64).buffered_map(2, |x| x * x);
+//! for (i, square) in squares.enumerate() {
+//!     assert_eq!(square.unwrap(), (i * i) as u64);
+//! }
+//! ```
+//!
+//! # A model over images
+//!
+//! [`Job`] puts a model, a device and a folder of images together, as the command line does;
+//! [`Pipeline`] is the general form, for any lanes and any stages.
+
+mod answer;
+mod batch;
+pub mod image;
+pub mod inputs;
+mod job;
+mod labels;
+mod open;
+mod summarise;
+
+pub use answer::{Answer, Class, OutputDigest};
+pub use job::{Buffering, Failure, Finished, Job, JobError, Running, Settings};
+pub use labels::class_of_folder;
+pub use nbuffer_core::{measure, plan, schedule, summary, tensor};
+pub use nbuffer_runtime::*;
+pub use open::{OpenError, device, known_devices};

@@ -77,7 +77,12 @@ impl Config {
         }
     }
 
-    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+    /// Whether every count is in range.
+    ///
+    /// # Errors
+    ///
+    /// The first count that is 0 or beyond [`LIMIT`].
+    pub fn validate(&self) -> Result<(), ConfigError> {
         let check = |what: &'static str, value: usize| match value {
             1..=LIMIT => Ok(()),
             _ => Err(ConfigError { what, value }),

@@ -325,9 +325,10 @@ impl Schedule {
         self.host_busy == 0
             && self.source != Source::Asked
             && !self.window.can_deliver()
-            && self.rings.iter().all(|ring| {
-                !ring.calling && (ring.lag > 0 || ring.in_flight == 0) && ring.ready.is_empty()
-            })
+            && self
+                .rings
+                .iter()
+                .all(|ring| !ring.calling && (ring.lag > 0 || ring.in_flight == 0) && ring.ready.is_empty())
     }
 
     /// Takes note of what happened.

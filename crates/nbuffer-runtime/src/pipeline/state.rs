@@ -450,4 +450,3 @@ impl<H: HostStages> State<H> {
 fn device_error(slot: Slot, source: Arc<DeviceError>) -> ItemError {
     ItemError::Device { sequence: slot.sequence, lane: slot.lane, source }
 }
-

@@ -76,7 +76,8 @@ impl<H: HostStages> Job<H> {
             }
             // A lane that panics took its set down with it, and is in an unknown state: it is lost.
             Job::Call(index, mut lane, flight) => {
-                let called = catch_unwind(AssertUnwindSafe(|| lane.call(flight))).unwrap_or_else(lost_to_panic);
+                let called =
+                    catch_unwind(AssertUnwindSafe(|| lane.call(flight))).unwrap_or_else(lost_to_panic);
                 Done::Call(index, lane, called)
             }
             Job::Submit(mut lane, flight) => {

@@ -496,9 +496,8 @@ impl<H: HostStages> Shared<H> {
         self.work.notify_all();
         loop {
             let in_source = crew.in_source;
-            let waits_for = |(me, worker): (usize, &Worker)| {
-                !worker.gone && !worker.abandoned && in_source != Some(me)
-            };
+            let waits_for =
+                |(me, worker): (usize, &Worker)| !worker.gone && !worker.abandoned && in_source != Some(me);
             if crew.is_over() && !crew.threads.iter().enumerate().any(waits_for) {
                 break;
             }

@@ -1,0 +1,85 @@
+//! Arguments, and what they come to: an exit status.
+
+/// Adds a line to a text.
+macro_rules! say {
+    ($out:expr, $($arg:tt)*) => {{
+        use std::fmt::Write as _;
+        writeln!($out, $($arg)*).expect("a string takes what is written");
+    }};
+}
+
+mod devices;
+mod inspect;
+mod run;
+mod sink;
+mod table;
+mod values;
+
+use std::io::{ErrorKind, Write};
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+
+/// Runs a model over a stream of items on an accelerator, N-way buffered: host work, transfers and kernels of
+/// successive items overlap, results come in order, and the run says how busy the device was.
+#[derive(Debug, Parser)]
+#[command(name = "nbuffer", version, max_term_width = 100)]
+#[command(after_help = "Exit status: 0 all items ok; 1 some items failed (every other result is there); \
+    2 the command or the set-up is wrong; 130 interrupted (finished results are written).")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a model over images; results come in order
+    Run(Box<run::Args>),
+    /// Show a model: tensors, quantisation, padding, and the memory of each number of buffer sets
+    Inspect(inspect::Args),
+    /// List devices and engines: what is here, what is not and why
+    Devices(devices::Args),
+}
+
+/// How a command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    Ok,
+    SomeFailed,
+    Interrupted,
+}
+
+/// Prints a text. A reader that has gone has seen what it wanted.
+fn emit(text: &str) -> anyhow::Result<Status> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error).context("cannot write to stdout"),
+        _ => Ok(Status::Ok),
+    }
+}
+
+/// Runs the command line. Errors of the command or the set-up are printed here, and nowhere else.
+pub(crate) fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are data, and a reader may have closed stdout: nothing to be done about that.
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let status = match cli.command {
+        Command::Run(args) => run::main(&args),
+        Command::Inspect(args) => inspect::main(&args),
+        Command::Devices(args) => devices::main(&args),
+    };
+    match status {
+        Ok(Status::Ok) => ExitCode::SUCCESS,
+        Ok(Status::SomeFailed) => ExitCode::from(1),
+        Ok(Status::Interrupted) => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(2)
+        }
+    }
+}

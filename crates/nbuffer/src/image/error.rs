@@ -1,0 +1,114 @@
+//! Why an image does not become an input.
+
+use std::io;
+
+use nbuffer_core::tensor::{ConversionError, DType};
+
+use super::decode::{DECODED_BYTES_MAX, SIDE_MAX};
+
+/// Why an image does not become an input. Messages about a file name it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ImageError {
+    /// The file cannot be read.
+    #[error("image `{file}` cannot be read: {source}")]
+    Read {
+        /// The file.
+        file: String,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// A directory, pipe or device where a file is expected.
+    #[error("image `{file}` is not a regular file")]
+    NotARegularFile {
+        /// The path.
+        file: String,
+    },
+    /// The file is larger than any image that could be decoded.
+    #[error("image `{file}` has {size_bytes} B, at most {limit_bytes} B are read")]
+    FileTooLarge {
+        /// The file.
+        file: String,
+        /// Its size.
+        size_bytes: u64,
+        /// The limit.
+        limit_bytes: u64,
+    },
+    /// The content is neither PNG nor JPEG, whatever the file is called.
+    #[error("image `{file}` is neither PNG nor JPEG: convert it, or leave it out")]
+    NotAnImage {
+        /// The file.
+        file: String,
+    },
+    /// The content ends too early.
+    #[error("image `{file}` is truncated: it ends before its picture does; copy it again, whole")]
+    Truncated {
+        /// The file.
+        file: String,
+    },
+    /// The image would take more memory than it may.
+    #[error(
+        "image `{file}` is too large: at most {SIDE_MAX} x {SIDE_MAX} pixels and {DECODED_BYTES_MAX} B decoded are taken; scale it down"
+    )]
+    TooLarge {
+        /// The file.
+        file: String,
+    },
+    /// The content is damaged, or of a kind the decoder does not know.
+    #[error("image `{file}` cannot be decoded: {}", source.to_string().trim_end())]
+    Decode {
+        /// The file.
+        file: String,
+        /// What the decoder said.
+        source: ::image::ImageError,
+    },
+    /// The model's input cannot be filled from an image.
+    #[error("input `{input}` ({dtype} {shape:?}) takes no images: {why}")]
+    Input {
+        /// The input.
+        input: String,
+        /// Its element type.
+        dtype: DType,
+        /// Its shape without padding.
+        shape: Vec<usize>,
+        /// What an input for images looks like.
+        why: &'static str,
+    },
+    /// Mean or standard deviation cannot be computed with.
+    #[error(
+        "mean {mean} and std {std} of channel {channel} do not normalise: give a finite mean and a positive std"
+    )]
+    Normalization {
+        /// The channel, from 0.
+        channel: usize,
+        /// Its mean.
+        mean: f32,
+        /// Its standard deviation.
+        std: f32,
+    },
+    /// An image of another size than the input takes.
+    #[error(
+        "the image has {width} x {height} pixels, the input takes {expected_width} x {expected_height}: resize it first"
+    )]
+    Size {
+        /// Width of the image.
+        width: u32,
+        /// Height of the image.
+        height: u32,
+        /// Width the input takes.
+        expected_width: u32,
+        /// Height the input takes.
+        expected_height: u32,
+    },
+    /// The slot is not one item of the input.
+    #[error("the slot has {slot_bytes} B, one item of the input has {item_bytes} B")]
+    Slot {
+        /// Bytes of the slot.
+        slot_bytes: usize,
+        /// Bytes of an item.
+        item_bytes: usize,
+    },
+    /// The pixels cannot be quantised for this input.
+    #[error(transparent)]
+    Conversion(#[from] ConversionError),
+}

@@ -1,0 +1,475 @@
+//! A model, devices and a stream of images, put together and run.
+
+use std::collections::VecDeque;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nbuffer_core::plan::{Overlap, Setting};
+use nbuffer_core::schedule::{ConfigError, Order, Sequence};
+use nbuffer_core::summary::{ChosenBy, Items, Summary};
+use nbuffer_runtime::{
+    BoxError, BufferSet, Canceller, Delivery, Device, DeviceError, DeviceInfo, Lane, LaneOptions, Model,
+    Options, Pipeline, Program, SourceEnd,
+};
+
+use crate::answer::{Answer, Reader};
+use crate::batch::{ImageStages, OnTheWay};
+use crate::image::{ImageError, ImagePreprocess};
+use crate::summarise::summarise;
+
+/// How many buffer sets a lane gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Buffering {
+    /// nbuffer chooses, and the summary says why.
+    Auto,
+    /// So many.
+    Depth(usize),
+}
+
+/// How a job is to run. [`Settings::default`] leaves every choice to nbuffer.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Cores of each device to use; `None` is all.
+    pub cores: Option<usize>,
+    /// Buffer sets per lane.
+    pub buffering: Buffering,
+    /// Overlap transfer and compute inside lanes; `None` where the device can.
+    pub double_buffer: Option<bool>,
+    /// Host threads; `None` is one per core of this machine.
+    pub host_threads: Option<usize>,
+    /// Delivery order.
+    pub order: Order,
+    /// A lane whose device call takes longer than this is lost; `None` waits for ever.
+    pub watchdog: Option<Duration>,
+    /// Mean and standard deviation per channel, in place of the model's own.
+    pub normalise: Option<([f32; 3], [f32; 3])>,
+    /// Class names, in place of the model's own.
+    pub labels: Option<Vec<String>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            cores: None,
+            buffering: Buffering::Auto,
+            double_buffer: None,
+            host_threads: None,
+            order: Order::InOrder,
+            watchdog: Some(Duration::from_secs(30)),
+            normalise: None,
+            labels: None,
+        }
+    }
+}
+
+/// Why a job cannot be set up. Nothing has run then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JobError {
+    /// A count is out of range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A device cannot do it.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The model's input cannot take images.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// No device was named.
+    #[error("no device was given")]
+    NoDevice,
+    /// More cores asked for than the device has, or too few for one lane.
+    #[error(
+        "device `{device}` has {available} cores and a lane of batch {batch} takes {batch}: {asked} cores cannot be used"
+    )]
+    Cores {
+        /// The device.
+        device: String,
+        /// Cores asked for.
+        asked: usize,
+        /// Cores it has.
+        available: usize,
+        /// Items of one call.
+        batch: usize,
+    },
+    /// The devices see the model differently.
+    #[error(
+        "devices `{first}` and `{other}` describe the tensors of this model differently, so they cannot share a run"
+    )]
+    Mixed {
+        /// The first device.
+        first: String,
+        /// The other one.
+        other: String,
+    },
+    /// A model with several inputs.
+    #[error("model `{model}` has {inputs} inputs; a run over images needs a model with one")]
+    Inputs {
+        /// The model.
+        model: String,
+        /// How many inputs it has.
+        inputs: usize,
+    },
+    /// The model's outputs cannot be described for a single item.
+    #[error("model `{model}`: {source}")]
+    Outputs {
+        /// The model.
+        model: String,
+        /// What is wrong.
+        source: BoxError,
+    },
+    /// Buffer sets that do not fit into memory.
+    #[error(
+        "{depth} buffer sets for each of {lanes} lanes need {needed_bytes} B of host memory, {available_bytes} B are free; use fewer buffers"
+    )]
+    HostMemory {
+        /// Buffer sets per lane.
+        depth: usize,
+        /// Lanes.
+        lanes: usize,
+        /// Bytes they need.
+        needed_bytes: u64,
+        /// Bytes there are.
+        available_bytes: u64,
+    },
+}
+
+/// One device's part in a job.
+struct Part {
+    info: DeviceInfo,
+    program: Arc<dyn Program>,
+    lanes: usize,
+    double_buffer: bool,
+}
+
+/// A job that is set up and checked: the model is on its devices, and nothing has run.
+pub struct Job {
+    model: Arc<Model>,
+    parts: Vec<Part>,
+    batch: usize,
+    stages: ImageStages,
+    options: Options,
+    buffering: Buffering,
+    why_depth: String,
+}
+
+impl Job {
+    /// Prepares `model` on `devices`.
+    ///
+    /// # Errors
+    ///
+    /// See [`JobError`]; nothing has run then.
+    pub fn new(
+        model: &Arc<Model>,
+        devices: &[Box<dyn Device>],
+        settings: &Settings,
+    ) -> Result<Self, JobError> {
+        let parts = devices.iter().map(|device| Part::new(model, &**device, settings));
+        let parts = parts.collect::<Result<Vec<_>, _>>()?;
+        let first = parts.first().ok_or(JobError::NoDevice)?;
+        for other in &parts[1..] {
+            let same = |f: fn(&dyn Program) -> Vec<_>| f(&*first.program) == f(&*other.program);
+            if !same(|p| shapes(p.inputs())) || !same(|p| shapes(p.outputs())) {
+                let (first, other) = (first.info.name.clone(), other.info.name.clone());
+                return Err(JobError::Mixed { first, other });
+            }
+        }
+        let [input] = first.program.inputs() else {
+            return Err(JobError::Inputs { model: model.name.clone(), inputs: first.program.inputs().len() });
+        };
+        let batch = input.shape().first().copied().unwrap_or(1);
+        let declared = model.preprocess.as_ref().map(|p| (p.mean, p.std));
+        let (mean, std) = settings.normalise.or(declared).unwrap_or(([0.0; 3], [1.0; 3]));
+        let image = ImagePreprocess::new(input, mean, std)?;
+        let labels = settings.labels.as_ref().or(model.labels.as_ref());
+        let reader = Reader::new(first.program.outputs(), batch, labels.map(Vec::as_slice))
+            .map_err(|source| JobError::Outputs { model: model.name.clone(), source })?;
+
+        let (depth, why_depth) = match settings.buffering {
+            Buffering::Depth(depth) => (depth, "asked for".to_owned()),
+            Buffering::Auto => auto_depth(&parts),
+        };
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let mut options = Options::new(depth, settings.host_threads.unwrap_or(cores));
+        options.order = settings.order;
+        options.watchdog = settings.watchdog;
+        let job = Job {
+            model: Arc::clone(model),
+            batch,
+            stages: ImageStages { image, reader },
+            options,
+            buffering: settings.buffering,
+            why_depth,
+            parts,
+        };
+        job.check_memory()?;
+        Ok(job)
+    }
+
+    fn lanes(&self) -> usize {
+        self.parts.iter().map(|part| part.lanes).sum()
+    }
+
+    /// Bytes of all buffer sets on the host.
+    pub(crate) fn host_bytes(&self) -> u64 {
+        let set = |part: &Part| bytes_of_set(&*part.program).saturating_mul(part.lanes as u64);
+        let sets: u64 = self.parts.iter().map(set).fold(0, u64::saturating_add);
+        sets.saturating_mul(self.options.depth as u64)
+    }
+
+    fn check_memory(&self) -> Result<(), JobError> {
+        let needed_bytes = self.host_bytes();
+        match available_memory() {
+            Some(available_bytes) if needed_bytes > available_bytes => Err(JobError::HostMemory {
+                depth: self.options.depth,
+                lanes: self.lanes(),
+                needed_bytes,
+                available_bytes,
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Runs the job over `images`.
+    ///
+    /// # Errors
+    ///
+    /// When a lane or a buffer set cannot be opened, or a count is out of range. No image has been taken then.
+    pub fn run(self, images: impl Iterator<Item = Arc<Path>> + Send + 'static) -> Result<Running, JobError> {
+        // Counts are refused before memory is asked for by them.
+        let lane = |lag| nbuffer_core::schedule::LaneConfig { depth: self.options.depth, lag };
+        let lanes = vec![lane(0); self.lanes()];
+        nbuffer_core::schedule::Config::new(lanes, self.options.host_threads).validate()?;
+
+        let mut lanes: Vec<Lane<BufferSet>> = Vec::new();
+        let mut programs = Vec::new();
+        for part in &self.parts {
+            for lane in 0..part.lanes {
+                let options = LaneOptions { lane, double_buffer: part.double_buffer };
+                lanes.push(part.program.open_lane(options)?);
+                programs.push(Arc::clone(&part.program));
+            }
+        }
+        let on_the_way = OnTheWay::default();
+        let source = on_the_way.batches(images, self.batch);
+        let allocate = |lane: usize| programs[lane].allocate().map_err(JobError::from);
+        let facts = Facts {
+            model: self.model.name.clone(),
+            devices: self.parts.iter().map(|part| part.info.name.clone()).collect(),
+            engine: self.parts[0].program.engine(),
+            lanes: lanes.len(),
+            depth: self.options.depth,
+            chosen_by: match self.buffering {
+                Buffering::Auto => ChosenBy::Auto,
+                Buffering::Depth(_) => ChosenBy::User,
+            },
+            why_depth: self.why_depth.clone(),
+            double_buffer: self.parts.iter().any(|part| part.double_buffer),
+            host_threads: self.options.host_threads,
+            batch: self.batch,
+            host_bytes: self.host_bytes(),
+            device_bytes: self.parts.iter().map(Part::device_bytes).sum::<u64>()
+                + if self.parts.iter().any(|part| part.info.memory_bytes.is_some()) {
+                    self.host_bytes()
+                } else {
+                    0
+                },
+            setting: self.setting(),
+        };
+        let pipeline = Pipeline::start(source, self.stages, lanes, allocate, &self.options)?;
+        Ok(Running {
+            pipeline,
+            on_the_way,
+            ready: VecDeque::new(),
+            items: Items::default(),
+            facts,
+            programs: self.parts.into_iter().map(|part| part.program).collect(),
+        })
+    }
+
+    /// What a plan needs to know beside the measured times; with several devices there is no single plan.
+    fn setting(&self) -> Option<Setting> {
+        let [part] = &self.parts[..] else {
+            return None;
+        };
+        Some(Setting {
+            times: Default::default(),
+            lanes: part.lanes,
+            buffers: part.lanes * self.options.depth,
+            host_threads: self.options.host_threads,
+            overlap: match part {
+                Part { double_buffer: true, .. } => Overlap::InLane,
+                Part { info: DeviceInfo { queued: true, .. }, .. } => Overlap::Queued,
+                _ => Overlap::None,
+            },
+            half_duplex: part.info.half_duplex,
+            source_s: 0.0,
+        })
+    }
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("model", &self.model.name).field("options", &self.options).finish()
+    }
+}
+
+impl Part {
+    fn new(model: &Arc<Model>, device: &dyn Device, settings: &Settings) -> Result<Part, JobError> {
+        device.check()?;
+        let info = device.info();
+        let asked = settings.cores.unwrap_or(info.cores);
+        let lanes = device.lanes(model, asked);
+        if asked == 0 || asked > info.cores || lanes == 0 {
+            let (device, available, batch) = (info.name, info.cores, model.batch);
+            return Err(JobError::Cores { device, asked, available, batch });
+        }
+        if settings.double_buffer == Some(true) && !info.double_buffer {
+            let why = "it has no double buffering; leave --double-buffer off or auto".to_owned();
+            return Err(DeviceError::Unsupported { device: info.name, why }.into());
+        }
+        let double_buffer = settings.double_buffer.unwrap_or(info.double_buffer);
+        let program = device.prepare(model, lanes)?;
+        Ok(Part { info, program, lanes, double_buffer })
+    }
+
+    fn device_bytes(&self) -> u64 {
+        if self.info.memory_bytes.is_some() { self.program.model_bytes() } else { 0 }
+    }
+}
+
+/// A plain rule until stage times are measured: twice what a lane holds at work.
+fn auto_depth(parts: &[Part]) -> (usize, String) {
+    let need = |part: &Part| match part {
+        Part { double_buffer: true, .. } => (3, "a double-buffered lane holds 3 at work"),
+        Part { info: DeviceInfo { queued: true, .. }, .. } => (3, "a queued lane holds 3 at work"),
+        _ => (1, "a blocking lane holds 1 at work"),
+    };
+    let (need, why) = parts.iter().map(need).max_by_key(|(need, _)| *need).unwrap_or((1, ""));
+    (2 * need, format!("plain rule, nothing measured: {why}, so 2 x {need}"))
+}
+
+fn shapes(tensors: &[nbuffer_core::tensor::TensorInfo]) -> Vec<(Vec<usize>, nbuffer_core::tensor::DType)> {
+    tensors.iter().map(|t| (t.shape().to_vec(), t.dtype())).collect()
+}
+
+/// Bytes of one buffer set.
+pub(crate) fn bytes_of_set(program: &dyn Program) -> u64 {
+    program.inputs().iter().chain(program.outputs()).map(|t| t.size() as u64).sum()
+}
+
+/// Bytes of memory this machine can still give, where it says so.
+fn available_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+/// What a summary says of a job beside what was measured.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    pub(crate) model: String,
+    pub(crate) devices: Vec<String>,
+    pub(crate) engine: Option<String>,
+    pub(crate) lanes: usize,
+    pub(crate) depth: usize,
+    pub(crate) chosen_by: ChosenBy,
+    pub(crate) why_depth: String,
+    pub(crate) double_buffer: bool,
+    pub(crate) host_threads: usize,
+    pub(crate) batch: usize,
+    pub(crate) host_bytes: u64,
+    pub(crate) device_bytes: u64,
+    pub(crate) setting: Option<Setting>,
+}
+
+/// What became of one image.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its number, from 0 in the order the images were given.
+    pub sequence: Sequence,
+    /// Its file.
+    pub path: Arc<Path>,
+    /// What the model said, or why it said nothing.
+    pub result: Result<Answer, Failure>,
+}
+
+/// Why an image has no answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// It failed, for this reason.
+    Failed(String),
+    /// The run was cancelled before it was done.
+    Cancelled,
+}
+
+/// A job at work, and the iterator over what became of its images.
+pub struct Running {
+    pipeline: Pipeline<ImageStages>,
+    on_the_way: OnTheWay,
+    ready: VecDeque<Finished>,
+    items: Items,
+    facts: Facts,
+    programs: Vec<Arc<dyn Program>>,
+}
+
+impl Running {
+    /// A handle that cancels the job from anywhere.
+    pub fn canceller(&self) -> Canceller {
+        self.pipeline.canceller()
+    }
+
+    /// How it went. Complete once the iterator has ended.
+    pub fn summary(&self) -> Summary {
+        let report = self.pipeline.report();
+        let remarks = self.programs.iter().flat_map(|program| program.remarks());
+        summarise(&self.facts, &report, self.items, remarks.collect())
+    }
+
+    /// Why the run ended before its source did, if it did.
+    pub fn cut_short(&self) -> Option<String> {
+        let report = self.pipeline.report();
+        match report.source_end {
+            SourceEnd::NoLanes => {
+                let last = report.lost.last().map(|(_, error)| error.to_string()).unwrap_or_default();
+                Some(format!("all lanes are lost, the last with: {last}"))
+            }
+            SourceEnd::Panicked(message) => Some(format!("the source of items panicked: {message}")),
+            SourceEnd::Open | SourceEnd::Exhausted | SourceEnd::Cancelled => None,
+        }
+    }
+
+    fn arrive(&mut self, Delivery { sequence, result }: Delivery<crate::batch::Answers>) {
+        let batch = self.on_the_way.arrived(sequence);
+        let first = sequence * self.facts.batch as u64;
+        let results: Vec<Result<Answer, Failure>> = match result {
+            Ok(answers) => {
+                answers.into_iter().map(|a| a.map_err(|e| Failure::Failed(e.to_string()))).collect()
+            }
+            Err(nbuffer_runtime::ItemError::Cancelled { .. }) => vec![Err(Failure::Cancelled); batch.len()],
+            Err(error) => vec![Err(Failure::Failed(error.cause())); batch.len()],
+        };
+        for ((path, result), sequence) in batch.into_iter().zip(results).zip(first..) {
+            self.items.taken += 1;
+            match &result {
+                Ok(_) => self.items.ok += 1,
+                Err(Failure::Failed(_)) => self.items.failed += 1,
+                Err(Failure::Cancelled) => self.items.cancelled += 1,
+            }
+            self.ready.push_back(Finished { sequence, path, result });
+        }
+    }
+}
+
+impl Iterator for Running {
+    type Item = Finished;
+
+    fn next(&mut self) -> Option<Finished> {
+        while self.ready.is_empty() {
+            let delivery = self.pipeline.next_delivery()?;
+            self.arrive(delivery);
+        }
+        self.ready.pop_front()
+    }
+}

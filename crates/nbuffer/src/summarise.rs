@@ -1,0 +1,45 @@
+//! A job's report, put into the summary format.
+
+use nbuffer_core::summary::{Buffers, Bytes, Items, KernelSummary, Latency, PlanSummary, Summary};
+use nbuffer_runtime::{Report, SourceEnd};
+
+use crate::job::Facts;
+
+pub(crate) fn summarise(facts: &Facts, report: &Report, items: Items, mut remarks: Vec<String>) -> Summary {
+    let measures = &report.measures;
+    let wall_s = report.wall as f64 / 1e9;
+    // A plan speaks of calls: with a batch, one call is several items.
+    let plan = facts.setting.zip(measures.period()).map(|(mut setting, period)| {
+        setting.times = measures.stage_times();
+        setting.source_s = measures.sources().mean() / 1e9;
+        PlanSummary::of(&setting, period / 1e9)
+    });
+    for (lane, error) in &report.lost {
+        remarks.push(format!("lane {lane} was lost: {error}"));
+    }
+    if facts.batch > 1 {
+        let batch = facts.batch;
+        remarks.push(format!("stage times, latency and plan are those of calls of up to {batch} items"));
+    }
+    Summary {
+        format: nbuffer_core::summary::FORMAT,
+        model: Some(facts.model.clone()),
+        device: facts.devices.clone(),
+        engine: facts.engine.clone(),
+        lanes: facts.lanes,
+        buffers: Buffers { depth: facts.depth, chosen_by: facts.chosen_by, why: facts.why_depth.clone() },
+        double_buffer: facts.double_buffer,
+        host_threads: facts.host_threads,
+        items,
+        accuracy: None,
+        interrupted: report.source_end == SourceEnd::Cancelled,
+        wall_s,
+        items_per_s: if wall_s > 0.0 { items.ok as f64 / wall_s } else { 0.0 },
+        latency_s: Latency::of(measures.latencies()),
+        stages: measures.stage_summaries(),
+        kernel: if report.sampled { None } else { KernelSummary::of(measures, report.wall) },
+        plan,
+        bytes: Bytes { host: facts.host_bytes, device: facts.device_bytes },
+        remarks,
+    }
+}

@@ -1,0 +1,247 @@
+//! ONNX Runtime, loaded at run time from a path.
+
+use std::env;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ::ort::environment::Environment;
+use ::ort::session::{Session as OrtInner, SessionInputValue, SessionInputs};
+use ::ort::value::{DynValue, Outlet, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType};
+use nbuffer_core::tensor::DType;
+use nbuffer_runtime::{Engine, EngineError, Graph, GraphTensor, HostBuffer, Session};
+
+use crate::edge::{Edge, check_shape, check_sizes, fix_all, unsupported_dtype};
+
+pub(crate) const NAME: &str = "ort";
+
+/// Names the library where no path is given.
+const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
+
+/// ONNX Runtime.
+///
+/// Inputs are read in place; outputs are copied once, from ONNX Runtime's memory to the caller's. (The
+/// binding's way to bind an output in place, `IoBinding`, would copy every borrowed input instead, under a
+/// lock that all sessions of the process share.)
+///
+/// Each session is an ONNX Runtime session of its own: `Run` on a shared one is not safe from several
+/// threads.
+#[derive(Clone)]
+pub struct Ort {
+    library: PathBuf,
+    environment: Environment,
+}
+
+/// The library of this process: ONNX Runtime allows one environment a process, and a loaded library stays.
+static LOADED: Mutex<Option<Ort>> = Mutex::new(None);
+
+impl Ort {
+    /// Loads the library: `library` if given, else the file that `$ORT_DYLIB_PATH` names. Nothing else is
+    /// searched.
+    ///
+    /// A process has one ONNX Runtime. Asking again for the library that is loaded gives the same engine.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Unavailable`] when no path is given, the file cannot be loaded, it is older than
+    /// ONNX Runtime 1.24, or another library is loaded already.
+    pub fn new(library: Option<&Path>) -> Result<Self, EngineError> {
+        let from_environment =
+            || env::var_os(LIBRARY_VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+        let Some(library) = library.map(Path::to_path_buf).or_else(from_environment) else {
+            return Err(unavailable(format!("no library is named: {HOW_TO_GET}")));
+        };
+        // An absolute path is also what keeps the loader from searching system directories.
+        let library = library
+            .canonicalize()
+            .map_err(|error| unavailable(format!("`{}`: {error}: {HOW_TO_GET}", library.display())))?;
+
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*loaded {
+            Some(ort) if ort.library == library => return Ok(ort.clone()),
+            Some(ort) => {
+                return Err(unavailable(format!(
+                    "this process has already loaded `{}` and cannot load `{}` beside it",
+                    ort.library.display(),
+                    library.display()
+                )));
+            }
+            None => {}
+        }
+        let environment = ::ort::init_from(&library)
+            .map_err(|error| unavailable(format!("{error}: {HOW_TO_GET}")))?
+            .with_name("nbuffer")
+            .with_telemetry(false)
+            .build()
+            .map_err(|error| unavailable(format!("`{}`: {error}", library.display())))?;
+        Ok(loaded.insert(Ort { library, environment }).clone())
+    }
+
+    fn open(&self, path: &Path, threads: usize) -> ::ort::Result<OrtInner> {
+        OrtInner::builder(&self.environment)?
+            .with_intra_threads(threads)?
+            .with_inter_threads(1)?
+            .commit_from_file(path)
+    }
+}
+
+const HOW_TO_GET: &str = "run `pip install onnxruntime` (1.24 or newer) and set ORT_DYLIB_PATH to the file \
+    `onnxruntime/capi/libonnxruntime.so.1.x.y` in its site-packages directory (`pip show onnxruntime` names \
+    the directory)";
+
+fn unavailable(why: String) -> EngineError {
+    EngineError::Unavailable { engine: NAME, why }
+}
+
+impl fmt::Debug for Ort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ort({})", self.library.display())
+    }
+}
+
+impl Engine for Ort {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn describe(&self) -> String {
+        // The binding tells no version; the resolved file name carries it, the build information a commit.
+        let library = self.library.file_name().unwrap_or_default().display();
+        let build = ::ort::info();
+        match build.split_once("git-commit-id=").and_then(|(_, rest)| rest.split([',', ' ']).next()) {
+            Some(commit) => format!("{NAME} ({library}, commit {commit})"),
+            None => format!("{NAME} ({library})"),
+        }
+    }
+
+    fn load(&self, path: &Path) -> Result<Arc<dyn Graph>, EngineError> {
+        let failed = |why: String| EngineError::Load { engine: NAME, graph: path.display().to_string(), why };
+        let session = self.open(path, 1).map_err(|error| failed(error.to_string()))?;
+        let tensors = |outlets: &[Outlet]| outlets.iter().map(edge).collect::<Result<Vec<_>, _>>();
+        let inputs = tensors(session.inputs()).map_err(failed)?;
+        let outputs = tensors(session.outputs()).map_err(failed)?;
+        let spare = Mutex::new(Some(session));
+        Ok(Arc::new(OrtGraph { ort: self.clone(), path: path.to_path_buf(), inputs, outputs, spare }))
+    }
+}
+
+fn edge(outlet: &Outlet) -> Result<GraphTensor, String> {
+    let ValueType::Tensor { ty, shape, .. } = outlet.dtype() else {
+        return Err(format!("input or output `{}` is not a tensor", outlet.name()));
+    };
+    let dtype = match ty {
+        TensorElementType::Float32 => DType::F32,
+        TensorElementType::Int8 => DType::I8,
+        TensorElementType::Uint8 => DType::U8,
+        TensorElementType::Int32 => DType::I32,
+        TensorElementType::Int64 => DType::I64,
+        other => return Err(unsupported_dtype(outlet.name(), other.to_string().to_lowercase())),
+    };
+    let dims = shape.iter().map(|&len| usize::try_from(len).ok()).collect();
+    Ok(GraphTensor { name: outlet.name().to_owned(), dims, dtype })
+}
+
+struct OrtGraph {
+    ort: Ort,
+    path: PathBuf,
+    inputs: Vec<GraphTensor>,
+    outputs: Vec<GraphTensor>,
+    /// The single-threaded session that loading made; it serves the first lane that wants one.
+    spare: Mutex<Option<OrtInner>>,
+}
+
+impl Graph for OrtGraph {
+    fn inputs(&self) -> &[GraphTensor] {
+        &self.inputs
+    }
+
+    fn outputs(&self) -> &[GraphTensor] {
+        &self.outputs
+    }
+
+    fn session(&self, batch: usize, threads: usize) -> Result<Box<dyn Session>, EngineError> {
+        let threads = threads.max(1);
+        let spare = match threads {
+            1 => self.spare.lock().unwrap_or_else(PoisonError::into_inner).take(),
+            _ => None,
+        };
+        let session = match spare {
+            Some(session) => session,
+            None => self.ort.open(&self.path, threads).map_err(|error| EngineError::Load {
+                engine: NAME,
+                graph: self.path.display().to_string(),
+                why: error.to_string(),
+            })?,
+        };
+        Ok(Box::new(OrtSession {
+            session,
+            inputs: fix_all(NAME, &self.inputs, batch)?,
+            outputs: fix_all(NAME, &self.outputs, batch)?,
+        }))
+    }
+}
+
+struct OrtSession {
+    session: OrtInner,
+    inputs: Vec<Edge>,
+    outputs: Vec<Edge>,
+}
+
+impl Session for OrtSession {
+    fn run(&mut self, inputs: &[HostBuffer], outputs: &mut [HostBuffer]) -> Result<(), EngineError> {
+        self.compute(inputs, outputs).map_err(|why| EngineError::Run { engine: NAME, why })
+    }
+}
+
+impl OrtSession {
+    fn compute(&mut self, inputs: &[HostBuffer], outputs: &mut [HostBuffer]) -> Result<(), String> {
+        check_sizes("input", &self.inputs, inputs)?;
+        check_sizes("output", &self.outputs, outputs)?;
+        let views = self
+            .inputs
+            .iter()
+            .zip(inputs)
+            .map(|(edge, buffer)| view(edge, buffer))
+            .collect::<::ort::Result<Vec<_>>>()
+            .map_err(|error| error.to_string())?;
+        let views: SessionInputs<'_, '_> = SessionInputs::ValueSlice(&views);
+        let computed = self.session.run(views).map_err(|error| error.to_string())?;
+        self.outputs
+            .iter()
+            .zip(computed.values())
+            .zip(outputs)
+            .try_for_each(|((edge, value), buffer)| copy_out(edge, &value, buffer))
+    }
+}
+
+fn view<'a>(edge: &'a Edge, buffer: &'a HostBuffer) -> ::ort::Result<SessionInputValue<'a>> {
+    let dims = edge.dims.as_slice();
+    Ok(match edge.dtype {
+        DType::F32 => TensorRef::from_array_view((dims, buffer.as_slice::<f32>()))?.into(),
+        DType::I8 => TensorRef::from_array_view((dims, buffer.as_slice::<i8>()))?.into(),
+        DType::U8 => TensorRef::from_array_view((dims, buffer.as_slice::<u8>()))?.into(),
+        DType::I32 => TensorRef::from_array_view((dims, buffer.as_slice::<i32>()))?.into(),
+        DType::I64 => TensorRef::from_array_view((dims, buffer.as_slice::<i64>()))?.into(),
+    })
+}
+
+fn copy_out(edge: &Edge, value: &DynValue, buffer: &mut HostBuffer) -> Result<(), String> {
+    match edge.dtype {
+        DType::F32 => copy(edge, value, buffer.as_mut_slice::<f32>()),
+        DType::I8 => copy(edge, value, buffer.as_mut_slice::<i8>()),
+        DType::U8 => copy(edge, value, buffer.as_mut_slice::<u8>()),
+        DType::I32 => copy(edge, value, buffer.as_mut_slice::<i32>()),
+        DType::I64 => copy(edge, value, buffer.as_mut_slice::<i64>()),
+    }
+}
+
+fn copy<T>(edge: &Edge, value: &DynValue, to: &mut [T]) -> Result<(), String>
+where
+    T: PrimitiveTensorElementType + Copy,
+{
+    let (shape, from) = value.try_extract_tensor::<T>().map_err(|error| error.to_string())?;
+    let shape: Vec<usize> = shape.iter().map(|&len| usize::try_from(len).unwrap_or(0)).collect();
+    check_shape(edge, shape)?;
+    to.copy_from_slice(from);
+    Ok(())
+}

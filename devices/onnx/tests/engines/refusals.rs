@@ -1,0 +1,143 @@
+//! What cannot be loaded or run is refused with an error that names it.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use nbuffer_runtime::{Engine, EngineError, HostBuffer};
+use tempfile::tempdir;
+
+use crate::{buffer, load, on_each_engine, rten, small_model};
+
+on_each_engine!(
+    a_missing_file_is_refused,
+    a_file_that_is_not_onnx_is_refused,
+    a_truncated_file_is_refused,
+    a_cut_at_any_byte_is_survived,
+    an_edge_of_another_type_is_refused,
+    an_operator_nobody_knows_is_refused,
+    buffers_of_the_wrong_size_are_refused,
+    an_output_of_another_shape_is_refused,
+);
+
+fn a_missing_file_is_refused(engine: &Arc<dyn Engine>) {
+    check_load(engine, Path::new("no/such/graph.onnx"), &["no/such/graph.onnx"]);
+}
+
+fn a_file_that_is_not_onnx_is_refused(engine: &Arc<dyn Engine>) {
+    let directory = tempdir().unwrap();
+    for content in ["", "{\"not\": \"onnx\"}", "\0\0\0\0\0\0\0\0"] {
+        let path = directory.path().join("text.onnx");
+        fs::write(&path, content).unwrap();
+        check_load(engine, &path, &["text.onnx"]);
+    }
+    check_load(engine, directory.path(), &[]);
+}
+
+fn a_truncated_file_is_refused(engine: &Arc<dyn Engine>) {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("truncated.onnx");
+    let whole = fs::read(small_model("requantize_i8")).unwrap();
+    fs::write(&path, &whole[..whole.len() / 2]).unwrap();
+    check_load(engine, &path, &["truncated.onnx"]);
+}
+
+/// A cut may fall so that what is left is a graph; loading it may then succeed, and must not panic.
+fn a_cut_at_any_byte_is_survived(engine: &Arc<dyn Engine>) {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("cut.onnx");
+    let whole = fs::read(small_model("requantize_i8")).unwrap();
+    let refused = (0..whole.len()).filter(|&len| {
+        fs::write(&path, &whole[..len]).unwrap();
+        engine.load(&path).is_err()
+    });
+    assert!(refused.count() > whole.len() / 2);
+}
+
+fn an_edge_of_another_type_is_refused(engine: &Arc<dyn Engine>) {
+    check_load(
+        engine,
+        &small_model("add_f64"),
+        &["add_f64.onnx", "`a`", "int8, uint8, int32, int64 or float32"],
+    );
+}
+
+fn an_operator_nobody_knows_is_refused(engine: &Arc<dyn Engine>) {
+    check_load(engine, &small_model("unknown_operator"), &["unknown_operator.onnx", "Nonsense"]);
+}
+
+fn buffers_of_the_wrong_size_are_refused(engine: &Arc<dyn Engine>) {
+    let four = || buffer(&[0.0_f32; 4]);
+    check_run(engine, "add_f32", 1, &[four()], &mut [four()], &["1 input", "2 inputs"]);
+    check_run(engine, "add_f32", 1, &[four(), four()], &mut [], &["0 output", "1 output"]);
+    check_run(
+        engine,
+        "add_f32",
+        1,
+        &[four(), HostBuffer::zeroed(15)],
+        &mut [four()],
+        &["`b`", "16 B", "15 B"],
+    );
+    check_run(
+        engine,
+        "add_f32",
+        1,
+        &[four(), four()],
+        &mut [HostBuffer::zeroed(20)],
+        &["`sum`", "16 B", "20 B"],
+    );
+}
+
+fn an_output_of_another_shape_is_refused(engine: &Arc<dyn Engine>) {
+    let (inputs, mut outputs) = ([buffer(&[1.0_f32, 2.0])], [buffer(&[0.0_f32; 2])]);
+    check_run(engine, "longer_than_declared", 2, &inputs, &mut outputs, &["`y`", "[4]", "[2]"]);
+}
+
+#[test]
+fn a_value_rten_cannot_hold_is_refused() {
+    let inputs = [buffer(&[0_i64, 1 << 31, 0, 0]), buffer(&[0_i64; 4])];
+    check_run(&rten(), "add_i64", 1, &inputs, &mut [buffer(&[0_i64; 4])], &["`a`", "2147483648", "`ort`"]);
+}
+
+#[test]
+fn an_unknown_engine_is_refused_with_the_known_ones() {
+    let error = nbuffer_onnx::engine("tract", None).expect_err("no such engine");
+    assert_eq!(error.to_string(), "there is no engine `tract`; known are rten, ort");
+}
+
+#[test]
+fn a_second_library_is_refused() {
+    if crate::ort().is_some() {
+        assert!(nbuffer_onnx::Ort::new(None).is_ok(), "the same library is no second one");
+        let other = small_model("add_f32");
+        let error = nbuffer_onnx::Ort::new(Some(&other)).expect_err("a process has one ONNX Runtime");
+        assert!(error.to_string().contains("has already loaded"), "{error}");
+    }
+}
+
+fn check_load(engine: &Arc<dyn Engine>, path: &Path, words: &[&str]) {
+    let error = engine.load(path).err().unwrap_or_else(|| panic!("{} was loaded", path.display()));
+    assert!(matches!(error, EngineError::Load { .. }), "{error:?}");
+    check_words(&error, engine, words);
+}
+
+fn check_run(
+    engine: &Arc<dyn Engine>,
+    name: &str,
+    batch: usize,
+    inputs: &[HostBuffer],
+    outputs: &mut [HostBuffer],
+    words: &[&str],
+) {
+    let mut session = load(engine, name).session(batch, 1).unwrap();
+    let error = session.run(inputs, outputs).expect_err("the run was to fail");
+    assert!(matches!(error, EngineError::Run { .. }), "{error:?}");
+    check_words(&error, engine, words);
+}
+
+fn check_words(error: &EngineError, engine: &Arc<dyn Engine>, words: &[&str]) {
+    let text = error.to_string();
+    for word in words.iter().copied().chain([engine.name()]) {
+        assert!(text.contains(word), "no `{word}` in: {text}");
+    }
+}
