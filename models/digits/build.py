@@ -3,7 +3,7 @@
     python -m venv .venv && .venv/bin/pip install -r models/digits/requirements.txt
     .venv/bin/python models/digits/build.py
 
-The same versions on the same kind of processor give the same bytes. Takes about a minute.
+The same versions on the same kind of processor give the same bytes. Takes about half a minute.
 """
 
 import os

@@ -4,9 +4,9 @@
 //! cargo bench -p nbuffer-core --bench quantize
 //! ```
 //!
-//! Every result is compared with the formula before anything is timed. The cases take turns in short rounds, so
-//! that a slow moment of the machine falls on all of them, and each case is compared with the memcpy of its own
-//! round. Under `cargo test` the same program runs two rounds and its times mean nothing.
+//! Every result is compared with the formula before anything is timed. The cases take turns in short rounds,
+//! so that a slow moment of the machine falls on all of them, and each case is compared with the memcpy of its
+//! own round. Under `cargo test` the same program runs two rounds and its times mean nothing.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

@@ -92,16 +92,14 @@ proptest! {
     fn quantize_pad_is_the_formula_at_its_place((info, reals) in infos_with_reals()) {
         let mut padded = vec![99; info.elements()];
         tensor::quantize_pad(&info, &reals, &mut padded).unwrap();
-        for (position, &actual) in data_positions(&info).into_iter().zip(&padded) {
-            let expected = position.map_or(info.pad_value(), |position| formula(&info, reals[position]));
-            prop_assert_eq!(actual, expected, "at {:?}", position);
-        }
+        prop_assert_eq!(padded, padded_by_formula(&info, &reals));
     }
 
     #[test]
     fn fused_conversions_are_the_composition_of_their_parts((info, reals) in infos_with_reals()) {
         let n = info.unpadded_elements();
-        let (mut integers, mut parts, mut fused) = (vec![0; n], vec![0; info.elements()], vec![0; info.elements()]);
+        let mut integers = vec![0; n];
+        let (mut parts, mut fused) = (vec![0; info.elements()], vec![1; info.elements()]);
         tensor::quantize(&info, &reals, &mut integers).unwrap();
         tensor::pad(&info, &integers, &mut parts).unwrap();
         tensor::quantize_pad(&info, &reals, &mut fused).unwrap();
@@ -146,8 +144,8 @@ proptest! {
     }
 
     #[test]
-    fn nchw_is_nhwc_with_its_indices_exchanged(info in infos_of_rank(4), seed in any::<i8>()) {
-        let integers: Vec<i8> = (0..info.unpadded_elements()).map(|i| (i as i8).wrapping_mul(31) ^ seed).collect();
+    fn nchw_is_nhwc_with_its_indices_exchanged(info in infos_of_rank(4), seed in any::<u8>()) {
+        let integers: Vec<i8> = pixels(&info, seed).into_iter().map(u8::cast_signed).collect();
         let padded = padded_with_noise(&info, &integers);
         let (mut nhwc, mut nchw) = (vec![0.0; integers.len()], vec![1.0; integers.len()]);
         tensor::depad_dequantize(&info, &padded, &mut nhwc).unwrap();
@@ -177,28 +175,23 @@ proptest! {
         let channels = info.unpadded_shape()[3];
         let (mean, std) = (&mean[..channels], &std[..channels]);
         let image = ImageQuantizer::new(&info, mean, std).unwrap();
-        let pixels: Vec<u8> = (0..info.unpadded_elements()).map(|i| (i as u8).wrapping_mul(29) ^ seed).collect();
-        let mut unit: Vec<f32> = pixels.iter().map(|&x| f32::from(x) / 255.0).collect();
-        let normalise = |unit: &[f32]| -> Vec<f32> {
-            unit.iter().enumerate().map(|(i, x)| (x - mean[i % channels]) / std[i % channels]).collect()
-        };
-        let (mut parts, mut fused) = (vec![0; info.elements()], vec![1; info.elements()]);
-        tensor::quantize_pad(&info, &normalise(&unit), &mut parts).unwrap();
-        image.write_u8(&pixels, &mut fused).unwrap();
-        prop_assert_eq!(&parts, &fused, "from bytes");
+        let pixels = pixels(&info, seed);
+        let mut unit = on_unit_scale(&pixels);
+        let mut padded = vec![99; info.elements()];
+        image.write_u8(&pixels, &mut padded).unwrap();
+        prop_assert_eq!(&padded, &padded_by_formula(&info, &normalised(&unit, mean, std)), "from bytes");
 
         if let Some(first) = unit.first_mut() {
             *first = odd;
         }
-        tensor::quantize_pad(&info, &normalise(&unit), &mut parts).unwrap();
-        image.write_f32(&unit, &mut fused).unwrap();
-        prop_assert_eq!(&parts, &fused, "from floats");
+        image.write_f32(&unit, &mut padded).unwrap();
+        prop_assert_eq!(&padded, &padded_by_formula(&info, &normalised(&unit, mean, std)), "from floats");
     }
 
     #[test]
     fn a_batch_is_its_entries_one_after_the_other(info in image_infos(), seed in any::<u8>()) {
         let channels = info.unpadded_shape()[3];
-        let pixels: Vec<u8> = (0..info.unpadded_elements()).map(|i| (i as u8).wrapping_mul(29) ^ seed).collect();
+        let pixels = pixels(&info, seed);
         let (mut whole, mut parts) = (vec![0; info.elements()], vec![1; info.elements()]);
         let quantizer = |info| ImageQuantizer::new(info, &vec![0.5; channels], &vec![0.3; channels]).unwrap();
         quantizer(&info).write_u8(&pixels, &mut whole).unwrap();
@@ -239,6 +232,25 @@ proptest! {
     }
 }
 
+/// What [`tensor::quantize_pad`] must give.
+fn padded_by_formula(info: &TensorInfo, reals: &[f32]) -> Vec<i8> {
+    let positions = data_positions(info).into_iter();
+    positions.map(|position| position.map_or(info.pad_value(), |at| formula(info, reals[at]))).collect()
+}
+
+fn pixels(info: &TensorInfo, seed: u8) -> Vec<u8> {
+    (0..info.unpadded_elements()).map(|i| (i as u8).wrapping_mul(29) ^ (i >> 8) as u8 ^ seed).collect()
+}
+
+fn on_unit_scale(pixels: &[u8]) -> Vec<f32> {
+    pixels.iter().map(|&x| f32::from(x) / 255.0).collect()
+}
+
+fn normalised(unit: &[f32], mean: &[f32], std: &[f32]) -> Vec<f32> {
+    let channel = |i| i % mean.len();
+    unit.iter().enumerate().map(|(i, x)| (x - mean[channel(i)]) / std[channel(i)]).collect()
+}
+
 fn bits(reals: &[f32]) -> Vec<u32> {
     reals.iter().map(|real| real.to_bits()).collect()
 }
@@ -261,5 +273,48 @@ fn all_256_integers_dequantise_as_the_formula_says() {
         }
         tensor::quantize(&info, &reals, &mut back).unwrap();
         assert_eq!(back, integers, "zero point {zero_point}");
+    }
+}
+
+/// Images and rows longer than whatever is converted at a time, with every kind of run.
+#[test]
+fn long_images_are_as_right_as_short_ones() {
+    let none = (0, 0);
+    for (unpadded, padding) in [
+        ([1, 3, 1100, 1], [none; 4]),
+        ([1, 3, 1100, 3], [none; 4]),
+        ([1, 3, 700, 5], [none; 4]),
+        ([1, 3, 1100, 3], [none, none, none, (0, 1)]),
+        ([1, 3, 1100, 3], [none, (1, 2), (3, 13), (0, 1)]),
+        ([1, 3, 1100, 3], [none, none, (0, 1), (1, 0)]),
+        ([1, 3, 700, 5], [none, none, (2, 0), (1, 2)]),
+        ([2, 5000, 3, 1], [none, none, (0, 1), none]),
+        ([1, 1, 3, 4000], [none; 4]),
+        ([1, 1, 3, 4000], [none, none, (1, 1), (0, 96)]),
+    ] {
+        let shape: [usize; 4] = std::array::from_fn(|i| unpadded[i] + padding[i].0 + padding[i].1);
+        let info = TensorInfo::new("long", shape, padding, 0.013, -14, DType::I8).unwrap();
+        let channels = unpadded[3];
+        let mean: Vec<f32> = (0..channels).map(|c| 0.4 + 0.01 * (c % 17) as f32).collect();
+        let std: Vec<f32> = (0..channels).map(|c| 0.2 + 0.01 * (c % 13) as f32).collect();
+        let pixels = pixels(&info, 3);
+        let unit = on_unit_scale(&pixels);
+        let reals = normalised(&unit, &mean, &std);
+        let expected = padded_by_formula(&info, &reals);
+
+        let image = ImageQuantizer::new(&info, &mean, &std).unwrap();
+        let mut padded = vec![99; info.elements()];
+        tensor::quantize_pad(&info, &reals, &mut padded).unwrap();
+        assert!(padded == expected, "reals to {info:?}");
+        padded.fill(99);
+        image.write_u8(&pixels, &mut padded).unwrap();
+        assert!(padded == expected, "bytes to {info:?}");
+        padded.fill(99);
+        image.write_f32(&unit, &mut padded).unwrap();
+        assert!(padded == expected, "floats to {info:?}");
+
+        let mut integers = vec![99; unit.len()];
+        tensor::depad(&info, &padded, &mut integers).unwrap();
+        assert!(reals.iter().map(|&real| formula(&info, real)).eq(integers), "depad of {info:?}");
     }
 }

@@ -30,6 +30,7 @@
 
 mod device;
 mod edge;
+mod onnx_file;
 mod ort;
 mod rten;
 

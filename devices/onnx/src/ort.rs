@@ -2,6 +2,7 @@
 
 use std::env;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -116,10 +117,15 @@ impl Engine for Ort {
 
     fn load(&self, path: &Path) -> Result<Arc<dyn Graph>, EngineError> {
         let failed = |why: String| EngineError::Load { engine: NAME, graph: path.display().to_string(), why };
-        let session = self.open(path, 1).map_err(|error| failed(error.to_string()))?;
-        let tensors = |outlets: &[Outlet]| outlets.iter().map(edge).collect::<Result<Vec<_>, _>>();
-        let inputs = tensors(session.inputs()).map_err(failed)?;
-        let outputs = tensors(session.outputs()).map_err(failed)?;
+        // The binding asserts on what a damaged file can hold, such as names that are not UTF-8.
+        let (session, inputs, outputs) = catch_unwind(AssertUnwindSafe(|| {
+            let session = self.open(path, 1).map_err(|error| error.to_string())?;
+            let tensors = |outlets: &[Outlet]| outlets.iter().map(edge).collect::<Result<Vec<_>, _>>();
+            let (inputs, outputs) = (tensors(session.inputs())?, tensors(session.outputs())?);
+            Ok((session, inputs, outputs))
+        }))
+        .unwrap_or_else(|_| Err("the graph is damaged (the binding panicked while loading it)".to_owned()))
+        .map_err(failed)?;
         let spare = Mutex::new(Some(session));
         Ok(Arc::new(OrtGraph { ort: self.clone(), path: path.to_path_buf(), inputs, outputs, spare }))
     }

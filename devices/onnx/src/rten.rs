@@ -1,6 +1,5 @@
 //! The built-in engine: [rten](https://github.com/robertknight/rten), pure Rust.
 
-use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,11 +7,11 @@ use std::sync::Arc;
 use ::rten::{ModelOptions, NodeId, RunOptions, ThreadPool, Value, ValueOrView, ValueView};
 use nbuffer_core::tensor::DType;
 use nbuffer_runtime::{Engine, EngineError, Graph, GraphTensor, HostBuffer, Session};
-use rten_onnx::onnx::{DataType, ModelProto, ValueInfoProto};
 use rten_tensor::Tensor;
 use rten_tensor::prelude::*;
 
-use crate::edge::{Edge, check_shape, check_sizes, fix_all, unsupported_dtype};
+use crate::edge::{Edge, check_shape, check_sizes, fix_all};
+use crate::onnx_file::read_edges;
 
 pub(crate) const NAME: &str = "rten";
 const VERSION: &str = "0.27.0";
@@ -34,13 +33,16 @@ impl Engine for Rten {
 
     fn load(&self, path: &Path) -> Result<Arc<dyn Graph>, EngineError> {
         let failed = |why: String| EngineError::Load { engine: NAME, graph: path.display().to_string(), why };
-        let (inputs, outputs) = read_edges(path).map_err(failed)?;
-        // A damaged file can hold shapes and indices that rten asserts on.
-        let model = catch_unwind(AssertUnwindSafe(|| {
-            ModelOptions::with_all_ops().prepack_weights(true).load_file(path)
+        // A damaged file can hold lengths, shapes and indices that rten asserts on.
+        let (model, inputs, outputs) = catch_unwind(AssertUnwindSafe(|| {
+            // From the file, since rten knows fewer element types: a loaded int64 tensor is int32 to it.
+            let (inputs, outputs) = read_edges(path)?;
+            let mut options = ModelOptions::with_all_ops();
+            let model = options.prepack_weights(true).load_file(path).map_err(|error| error.to_string())?;
+            Ok((model, inputs, outputs))
         }))
-        .map_err(|_| failed("the graph is damaged (rten panicked while loading it)".to_owned()))?
-        .map_err(|error| failed(error.to_string()))?;
+        .unwrap_or_else(|_| Err("the graph is damaged (rten panicked while loading it)".to_owned()))
+        .map_err(failed)?;
         let nodes = |tensors: &[GraphTensor]| {
             tensors
                 .iter()
@@ -52,44 +54,6 @@ impl Engine for Rten {
         let (input_nodes, output_nodes) = (nodes(&inputs)?, nodes(&outputs)?);
         Ok(Arc::new(RtenGraph { model: Arc::new(model), inputs, outputs, input_nodes, output_nodes }))
     }
-}
-
-/// Reads what the file declares about its edges.
-///
-/// rten keeps its own element types only (an int64 tensor is int32 to it), so its loaded model no longer
-/// knows what the caller's buffers hold.
-fn read_edges(path: &Path) -> Result<(Vec<GraphTensor>, Vec<GraphTensor>), String> {
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let proto = ModelProto::parse_file(file).map_err(|error| format!("not a whole ONNX file: {error}"))?;
-    let graph = proto.graph.ok_or("not an ONNX file: it holds no graph")?;
-    let is_weight = |info: &ValueInfoProto| graph.initializer.iter().any(|weight| weight.name == info.name);
-    let inputs = graph.input.iter().filter(|info| !is_weight(info)).map(edge).collect::<Result<_, _>>()?;
-    let outputs = graph.output.iter().map(edge).collect::<Result<Vec<_>, _>>()?;
-    if outputs.is_empty() {
-        return Err("not a whole ONNX file: its graph has no outputs".to_owned());
-    }
-    Ok((inputs, outputs))
-}
-
-fn edge(info: &ValueInfoProto) -> Result<GraphTensor, String> {
-    let name = info.name.clone().unwrap_or_default();
-    let tensor = info.r#type.as_ref().and_then(|t| t.tensor_type.as_ref());
-    let Some(tensor) = tensor else {
-        return Err(format!("input or output `{name}` is not a tensor"));
-    };
-    let dtype = match tensor.elem_type.unwrap_or(DataType(0)) {
-        DataType::FLOAT => DType::F32,
-        DataType::INT8 => DType::I8,
-        DataType::UINT8 => DType::U8,
-        DataType::INT32 => DType::I32,
-        DataType::INT64 => DType::I64,
-        other => return Err(unsupported_dtype(&name, other.to_string().to_lowercase())),
-    };
-    let Some(shape) = &tensor.shape else {
-        return Err(format!("tensor `{name}` declares no shape; add one with `onnx.shape_inference`"));
-    };
-    let dims = shape.dim.iter().map(|dim| dim.dim_value.and_then(|len| usize::try_from(len).ok())).collect();
-    Ok(GraphTensor { name, dims, dtype })
 }
 
 struct RtenGraph {

@@ -126,12 +126,12 @@ pub fn depad_dequantize_nchw(
     reals: &mut [f32],
 ) -> Result<(), ConversionError> {
     check_int8(info)?;
-    let &[_, padded_height, padded_width, padded_channels] = info.shape() else {
-        return Err(ConversionError::NotNhwc { name: info.name().to_owned(), shape: info.shape().to_vec() });
-    };
-    let &[(n_before, _), (h_before, h_after), (w_before, w_after), (c_before, c_after)] = info.padding()
+    let (
+        &[_, padded_height, padded_width, padded_channels],
+        &[(n_before, _), (h_before, h_after), (w_before, w_after), (c_before, c_after)],
+    ) = (info.shape(), info.padding())
     else {
-        unreachable!("a tensor has one pair of padding per dimension");
+        return Err(ConversionError::NotNhwc { name: info.name().to_owned(), shape: info.shape().to_vec() });
     };
     check_length(info, "input of padded integers", padded.len(), info.elements())?;
     check_length(info, "output of reals", reals.len(), info.unpadded_elements())?;
@@ -143,18 +143,20 @@ pub fn depad_dequantize_nchw(
     let width = padded_width - w_before - w_after;
     let channels = padded_channels - c_before - c_after;
     let quantization = Quantization::of(info);
-    let images = padded.chunks_exact(padded_height * padded_width * padded_channels).skip(n_before);
-    for (image, reals) in images.zip(reals.chunks_exact_mut(height * width * channels)) {
-        let rows = image.chunks_exact(padded_width * padded_channels).skip(h_before).take(height);
+    let row_len = padded_width * padded_channels;
+    let images = padded.chunks_exact(padded_height * row_len).skip(n_before);
+    for (image, planes) in images.zip(reals.chunks_exact_mut(height * width * channels)) {
+        let rows = &image[h_before * row_len..][..height * row_len];
+        let transpose = |row: &[i8], planes: &mut [f32], offset| {
+            transpose_row(quantization, row, padded_channels, c_before, planes, height * width, offset);
+        };
         if width == padded_width {
             // Rows without padding between them are one long row, and long rows transpose faster.
-            let row = &image[h_before * width * padded_channels..][..height * width * padded_channels];
-            transpose_row(quantization, row, padded_channels, c_before, reals, height * width, 0);
-            continue;
-        }
-        for (y, row) in rows.enumerate() {
-            let row = &row[w_before * padded_channels..][..width * padded_channels];
-            transpose_row(quantization, row, padded_channels, c_before, reals, height * width, y * width);
+            transpose(rows, planes, 0);
+        } else {
+            for (y, row) in rows.chunks_exact(row_len).enumerate() {
+                transpose(&row[w_before * padded_channels..][..width * padded_channels], planes, y * width);
+            }
         }
     }
     Ok(())

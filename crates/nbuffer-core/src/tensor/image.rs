@@ -8,11 +8,11 @@ use super::quantization::Quantization;
 
 /// Normalises, quantises and pads images into one tensor.
 ///
-/// A pixel's channel `x` becomes the real number `(x - mean) / std`, with `x` on the scale 0 to 1, and that is
-/// quantised like any other (see [`quantize`](super::quantize)). Pixels are interleaved, rows without gaps, of
-/// the tensor's unpadded height, width and channels; a batch is one image after the other. To fill a batch
-/// from images that lie apart, make the quantiser for [`TensorInfo::batch_entry`] and give it one image and
-/// one part of the tensor at a time.
+/// A pixel's channel `x` becomes the real number `(x - mean) / std`, with `x` on the scale 0 to 1, and that
+/// is quantised like any other (see [`quantize`](super::quantize)). Pixels are interleaved, rows without
+/// gaps, of the tensor's unpadded height, width and channels; a batch is one image after the other. To fill a
+/// batch from images that lie apart, make the quantiser for [`TensorInfo::batch_entry`] and give it one image
+/// and one part of the tensor at a time.
 ///
 /// Made once per tensor: it allocates when it is made, never when it converts.
 ///

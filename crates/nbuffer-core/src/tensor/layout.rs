@@ -1,8 +1,8 @@
 //! Where the data of a padded tensor lies, and walking it run by run.
 //!
 //! A tensor with padding is a nest of levels: some steps before, the data, some steps after, where a step is
-//! one whole inner level. Dimensions whose inner neighbour has no padding are contiguous with it and merge, so
-//! that most tensors have two or three levels and long runs:
+//! one whole inner level. Dimensions whose inner neighbour has no padding are contiguous with it and merge,
+//! so that most tensors have two or three levels and long runs:
 //!
 //! ```text
 //! shape (1, 230, 240, 4), padding H(3, 3) W(3, 13) C(0, 1)

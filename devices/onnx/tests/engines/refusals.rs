@@ -14,6 +14,8 @@ on_each_engine!(
     a_file_that_is_not_onnx_is_refused,
     a_truncated_file_is_refused,
     a_cut_at_any_byte_is_survived,
+    a_number_without_end_is_refused,
+    a_field_longer_than_the_file_is_refused,
     an_edge_of_another_type_is_refused,
     an_operator_nobody_knows_is_refused,
     buffers_of_the_wrong_size_are_refused,
@@ -52,6 +54,25 @@ fn a_cut_at_any_byte_is_survived(engine: &Arc<dyn Engine>) {
         engine.load(&path).is_err()
     });
     assert!(refused.count() > whole.len() / 2);
+}
+
+/// rten's own reader turns for ever on a number that does not end.
+fn a_number_without_end_is_refused(engine: &Arc<dyn Engine>) {
+    check_damaged(engine, &[&[8][..], &[0xff; 16]].concat());
+}
+
+/// rten's own reader reserves as much memory as a field claims to need.
+fn a_field_longer_than_the_file_is_refused(engine: &Arc<dyn Engine>) {
+    // A graph with a weight whose values claim 64 TiB.
+    let weight = [0x4a, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x10];
+    check_damaged(engine, &[&[8, 8, 0x3a, 10, 0x2a, 8], &weight[..]].concat());
+}
+
+fn check_damaged(engine: &Arc<dyn Engine>, content: &[u8]) {
+    let directory = tempdir().unwrap();
+    let path = directory.path().join("damaged.onnx");
+    fs::write(&path, content).unwrap();
+    check_load(engine, &path, &["damaged.onnx"]);
 }
 
 fn an_edge_of_another_type_is_refused(engine: &Arc<dyn Engine>) {
