@@ -171,6 +171,7 @@ impl ComputeUnit {
 pub struct Measures {
     stages: [Durations; 5],
     source: Durations,
+    call: Durations,
     latency: Durations,
     units: Vec<ComputeUnit>,
 }
@@ -197,6 +198,11 @@ impl Measures {
         self.source.record(end.saturating_sub(start));
     }
 
+    /// Adds a call that occupied a blocking lane.
+    pub fn call(&mut self, start: Nanos, end: Nanos) {
+        self.call.record(end.saturating_sub(start));
+    }
+
     /// Adds the latency of one item, from take to result.
     pub fn latency(&mut self, latency: Nanos) {
         self.latency.record(latency);
@@ -210,6 +216,11 @@ impl Measures {
     /// How long the source took for an item each time it was asked.
     pub fn sources(&self) -> &Durations {
         &self.source
+    }
+
+    /// How long calls occupied blocking lanes.
+    pub fn calls(&self) -> &Durations {
+        &self.call
     }
 
     /// Latencies, from take to result.

@@ -54,6 +54,9 @@ pub struct StageTimes {
     pub read_s: f64,
     /// Op, on a host thread.
     pub postprocess_s: f64,
+    /// What a call takes in all on a lane that blocks, with what is neither transfer nor kernel; 0 when that
+    /// is not known, and for a queued lane.
+    pub call_s: f64,
 }
 
 /// How a lane's transfers and kernels share its time.
@@ -123,12 +126,14 @@ impl Plan {
         let mut bound = |resource, period_s: f64| bounds.push(Bound { resource, period_s });
         let in_lane_s = match setting.overlap {
             Overlap::None => {
-                bound(Resource::Device, serial_s / lanes);
-                serial_s
+                let call_s = serial_s.max(t.call_s);
+                bound(Resource::Device, call_s / lanes);
+                call_s
             }
             Overlap::InLane => {
-                bound(Resource::Device, longest_s / lanes);
-                3.0 * longest_s
+                let call_s = longest_s.max(t.call_s);
+                bound(Resource::Device, call_s / lanes);
+                3.0 * call_s
             }
             Overlap::Queued => {
                 bound(Resource::Device, t.kernel_s / lanes);
@@ -193,6 +198,7 @@ mod tests {
             kernel_s: 0.002,
             read_s: 0.0005,
             postprocess_s: 0.001,
+            call_s: 0.0,
         };
         Setting { times, lanes: 1, buffers, host_threads, overlap, half_duplex: false, source_s: 0.0 }
     }
@@ -223,6 +229,13 @@ mod tests {
     #[test]
     fn double_buffering_takes_the_longest_of_the_three() {
         check(setting(Overlap::InLane, 6, 4), Resource::Device, 0.002, 6, 3);
+    }
+
+    #[test]
+    fn what_a_call_costs_beside_its_stages_counts() {
+        let mut s = setting(Overlap::InLane, 6, 4);
+        s.times.call_s = 0.0025;
+        check(s, Resource::Device, 0.0025, 5, 2);
     }
 
     #[test]

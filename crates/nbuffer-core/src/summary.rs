@@ -249,6 +249,7 @@ impl Measures {
             kernel_s: mean(Stage::Kernel),
             read_s: mean(Stage::Read),
             postprocess_s: mean(Stage::Postprocess),
+            call_s: self.calls().mean() / 1e9,
         }
     }
 

@@ -172,10 +172,14 @@ impl Shape {
             let span = spans[step?];
             Some(DeviceSpan { start: at(span.start_ns + lead_ns), end: at(span.end_ns) })
         };
+        let start = spans.iter().map(|span| span.start_ns).min();
+        let end = spans.iter().map(|span| span.end_ns).max();
+        let whole = start.zip(end).map(|(start, end)| DeviceSpan { start: at(start), end: at(end) });
         DeviceSpans {
             write: stage(self.write, 0),
             kernel: stage(self.kernel, self.launch_ns),
             read: stage(self.read, 0),
+            call: whole,
         }
     }
 }

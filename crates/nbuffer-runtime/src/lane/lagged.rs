@@ -90,6 +90,7 @@ impl<C: DeviceCall> BlockingLane<BufferSet> for Lagged<C> {
 
         if let Some(submitted) = &mut submitted {
             submitted.spans.write = spans.write;
+            submitted.spans.call = spans.call;
         }
         // The item of the call before this one was computed meanwhile.
         let computed = self.inside.back_mut().and_then(Option::as_mut).or(match self.lag {
@@ -101,8 +102,8 @@ impl<C: DeviceCall> BlockingLane<BufferSet> for Lagged<C> {
         }
         self.inside.push_back(submitted);
         match landing {
-            Some(Inside { flight, spans: DeviceSpans { write, kernel, .. } }) => {
-                Called::Landed(flight, DeviceSpans { write, kernel, read: spans.read })
+            Some(Inside { flight, spans: DeviceSpans { write, kernel, call, .. } }) => {
+                Called::Landed(flight, DeviceSpans { write, kernel, read: spans.read, call })
             }
             None => Called::Nothing,
         }

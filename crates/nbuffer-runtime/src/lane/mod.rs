@@ -51,6 +51,9 @@ pub struct DeviceSpans {
     pub kernel: Option<DeviceSpan>,
     /// Device-to-host copy.
     pub read: Option<DeviceSpan>,
+    /// For a blocking lane, all of the call that submitted the item, with what is neither transfer nor
+    /// kernel: as long as this, the lane takes no other call.
+    pub call: Option<DeviceSpan>,
 }
 
 /// What a call of a [`BlockingLane`] brought back.

@@ -30,6 +30,10 @@ struct Place<H: HostStages> {
     submitted_at: Nanos,
 }
 
+/// An item that was taken and has no buffer set yet, with when it was taken. In place of one that its
+/// source panicked over stands what the panic said.
+type Held<T> = (Result<T, String>, Option<Nanos>);
+
 pub(super) enum LaneKind<S> {
     Blocking(Option<Box<dyn BlockingLane<S>>>),
     Queued(Option<Box<dyn QueuedLane<S>>>),
@@ -53,7 +57,7 @@ pub(super) struct State<H: HostStages> {
     pub(super) lanes: Vec<LaneState<H::Set>>,
     source: Option<Source<H>>,
     source_end: SourceEnd,
-    held: Option<(Result<H::Item, String>, Option<Nanos>)>,
+    held: Option<Held<H::Item>>,
     /// Results that wait for their turn; item `sequence` at `sequence & mask`.
     results: Vec<Option<Result<H::Output, ItemError>>>,
     mask: u64,
@@ -325,6 +329,9 @@ impl<H: HostStages> State<H> {
             if let Some((start, end)) = read {
                 self.measures.stage(Stage::Read, start, end);
                 self.last_event = self.last_event.max(end);
+            }
+            if let Some((start, end)) = spans.call.map(since_epoch) {
+                self.measures.call(start, end);
             }
             // A lane that knows no spans of its own is its call.
             let call = if write.is_none() && read.is_none() { call } else { None };

@@ -19,15 +19,15 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     say!(out, "engines");
     for name in nbuffer_onnx::ENGINES {
         match nbuffer_onnx::engine(name, args.ort_library.as_deref()) {
-            Ok(engine) => say!(out, "  {name:<12}{}", engine.describe()),
-            Err(error) => say!(out, "  {name:<12}not here: {error}"),
+            Ok(engine) => say!(out, "  {name:<14}{}", engine.describe()),
+            Err(error) => say!(out, "  {name:<14}not here: {error}"),
         }
     }
     say!(out, "devices");
     let engine: Arc<dyn Engine> = Arc::new(nbuffer_onnx::Rten);
     for name in nbuffer::known_devices() {
         if name.contains("FILE") {
-            say!(out, "  {name:<12}a simulated device with a profile of your own");
+            say!(out, "  {name:<14}a simulated device with a profile of your own");
             continue;
         }
         let device: Box<dyn Device> = nbuffer::device(&name, &engine)?;
@@ -38,9 +38,9 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
                     info.memory_bytes.map_or(String::new(), |bytes| format!(", {} MiB", bytes >> 20));
                 let double = if info.double_buffer { ", double buffering" } else { "" };
                 let plural = if info.cores == 1 { "" } else { "s" };
-                say!(out, "  {name:<12}{} core{plural}{memory}{double}: {}", info.cores, info.description);
+                say!(out, "  {name:<14}{} core{plural}{memory}{double}: {}", info.cores, info.description);
             }
-            Err(error) => say!(out, "  {name:<12}not here: {error}"),
+            Err(error) => say!(out, "  {name:<14}not here: {error}"),
         }
     }
     emit(&out)

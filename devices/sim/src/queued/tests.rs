@@ -58,7 +58,7 @@ impl<'a> Opened<'a> {
     /// The next thing told, which must be a result.
     fn landed(&self) -> (Flight<BufferSet>, [DeviceSpan; 3]) {
         match self.next() {
-            Called::Landed(flight, DeviceSpans { write, kernel, read }) => {
+            Called::Landed(flight, DeviceSpans { write, kernel, read, .. }) => {
                 (flight, [write, kernel, read].map(|span| span.expect("all three stages are seen")))
             }
             other => panic!("{other:?}"),
