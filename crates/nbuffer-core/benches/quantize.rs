@@ -11,10 +11,8 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use nbuffer_bench::{CpuTimes, machine, quantile, verdict};
 use nbuffer_core::tensor::{self, DType, ImageQuantizer, TensorInfo};
-
-/// Above this share of the machine taken by other processes, pipelines and caches are no longer ours.
-const OTHERS_SHARE_MAX: f64 = 0.06;
 
 const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 const STD: [f32; 3] = [0.229, 0.224, 0.225];
@@ -31,13 +29,7 @@ fn main() {
     bench_input("input, in cache", [224, 224], resnet, rounds(401));
     bench_input("input, out of cache", [1024, 1366], large, rounds(31));
     bench_output("output, in cache", [40, 40, 80], 48, rounds(401));
-    match before.zip(CpuTimes::now()).map(|(before, after)| before.others_share(after)) {
-        None => println!("\nother processes: unknown on this system"),
-        Some(share) => {
-            let verdict = if share > OTHERS_SHARE_MAX { ": THESE FIGURES ARE VOID" } else { "" };
-            println!("\nother processes took {:.1} % of the machine{verdict}", share * 100.0);
-        }
-    }
+    println!("\n{}", verdict(before));
 }
 
 /// One row of the table, and what it times.
@@ -144,11 +136,11 @@ fn print_table(cases: &mut [Case<'_>], bytes: usize, n_rounds: usize) {
     }
     println!("{:<24} {:>10} {:>21} {:>8} {:>11}", "", "median us", "10-90 %", "GB/s", "of memcpy");
     for (case, own) in cases.iter().zip(&seconds) {
-        let ratios = seconds[0].iter().zip(own).map(|(memcpy, own)| memcpy / own).collect();
-        let [low, median, high] = [0.1, 0.5, 0.9].map(|q| quantile(own.clone(), q) * 1e6);
+        let ratios = seconds[0].iter().zip(own).map(|(memcpy, own)| memcpy / own).collect::<Vec<f64>>();
+        let [low, median, high] = [0.1, 0.5, 0.9].map(|q| quantile(own, q) * 1e6);
         let spread = format!("{low:.1}-{high:.1}");
         let gigabytes = bytes as f64 / median / 1e3;
-        let ratio = quantile(ratios, 0.5);
+        let ratio = quantile(&ratios, 0.5);
         println!("{:<24} {median:>10.1} {spread:>21} {gigabytes:>8.1} {ratio:>11.2}", case.name);
     }
 }
@@ -159,45 +151,4 @@ fn repeats_for(run: &mut dyn FnMut()) -> usize {
     run();
     let once = start.elapsed().max(Duration::from_nanos(100));
     Duration::from_micros(200).div_duration_f64(once).ceil() as usize
-}
-
-fn quantile(mut values: Vec<f64>, q: f64) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[((values.len() - 1) as f64 * q).round() as usize]
-}
-
-fn machine() -> String {
-    let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
-    let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("{}, {cores} cores", model.map_or(std::env::consts::ARCH, |(_, name)| name))
-}
-
-/// Clock ticks since the machine and this process started, as Linux counts them.
-struct CpuTimes {
-    total: u64,
-    busy: u64,
-    own: u64,
-}
-
-impl CpuTimes {
-    fn now() -> Option<Self> {
-        let numbers =
-            |text: &str| text.split_whitespace().map_while(|word| word.parse().ok()).collect::<Vec<u64>>();
-        let machine = std::fs::read_to_string("/proc/stat").ok()?;
-        let machine = numbers(machine.lines().next()?.strip_prefix("cpu ")?);
-        // The name of the process, in parentheses, may hold blanks; the state after it is a letter.
-        let own = std::fs::read_to_string("/proc/self/stat").ok()?;
-        let own: Vec<&str> = own.rsplit_once(')')?.1.split_whitespace().collect();
-        let own = own.get(11)?.parse::<u64>().ok()? + own.get(12)?.parse::<u64>().ok()?;
-        let total = machine.iter().take(8).sum();
-        let idle = machine.get(3)? + machine.get(4)?;
-        Some(CpuTimes { total, busy: total - idle, own })
-    }
-
-    /// Share of the whole machine that other processes took until `later`.
-    fn others_share(&self, later: CpuTimes) -> f64 {
-        let others = (later.busy - self.busy).saturating_sub(later.own - self.own);
-        others as f64 / (later.total - self.total).max(1) as f64
-    }
 }

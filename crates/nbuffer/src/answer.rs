@@ -68,6 +68,11 @@ impl Reader {
         Ok(Reader { items, scores, labels: labels.unwrap_or_default().to_vec() })
     }
 
+    /// How many classes an item's output tells apart, where it is one score per class.
+    pub(crate) fn classes(&self) -> Option<usize> {
+        self.scores.then(|| self.items[0].unpadded_shape().iter().product())
+    }
+
     /// The answer for item `index` of the batch.
     pub(crate) fn read(&self, outputs: &[HostBuffer], index: usize) -> Result<Answer, BoxError> {
         let slot = |i: usize| {

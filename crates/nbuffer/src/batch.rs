@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use nbuffer_core::schedule::Sequence;
-use nbuffer_runtime::{BoxError, BufferSet, HostStages};
+use nbuffer_runtime::{BoxError, BufferSet, HostStages, ItemError};
 
 use crate::answer::{Answer, Reader};
 use crate::image::ImagePreprocess;
@@ -73,9 +73,6 @@ impl HostStages for ImageStages {
         }
         // A batch without a single good image is not worth a device call.
         if filled.iter().all(Result::is_err) {
-            if filled.len() == 1 {
-                return Err(filled.swap_remove(0).expect_err("every image failed"));
-            }
             return Err(BatchFailed(filled.into_iter().filter_map(Result::err).collect()).into());
         }
         Ok(filled)
@@ -92,4 +89,14 @@ impl HostStages for ImageStages {
 /// Every image of a batch failed, each for a reason of its own.
 #[derive(Debug, thiserror::Error)]
 #[error("no image of the batch could be prepared: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-struct BatchFailed(Vec<BoxError>);
+pub(crate) struct BatchFailed(Vec<BoxError>);
+
+impl BatchFailed {
+    /// The reason of each image, if this is why an item failed.
+    pub(crate) fn of(error: &ItemError) -> Option<&[BoxError]> {
+        let ItemError::Stage { source, .. } = error else {
+            return None;
+        };
+        source.downcast_ref::<BatchFailed>().map(|BatchFailed(each)| &each[..])
+    }
+}

@@ -1,6 +1,6 @@
 //! What a run is made over: files, the files of folders, or paths that come in line by line.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -23,16 +23,13 @@ pub enum InputError {
         /// The folder.
         path: PathBuf,
     },
-    /// Links that lead back into a folder being read.
-    #[error("input folder `{}` nests more than {} folders deep; do its links form a loop?", path.display(), DEPTH_MAX)]
-    TooDeep {
-        /// The folder.
+    /// A link to a folder that it lies in.
+    #[error("input folder `{}` is a link to a folder that it lies in; take the link out", path.display())]
+    Loop {
+        /// The link.
         path: PathBuf,
     },
 }
-
-/// The most folders within folders that are followed.
-const DEPTH_MAX: usize = 64;
 
 /// The files named by `path`: itself, or all files below it in the order of their paths. Hidden files, whose
 /// names begin with a dot, are passed over.
@@ -48,18 +45,22 @@ pub fn expand(path: &Path) -> Result<Vec<Arc<Path>>, InputError> {
         return Ok(vec![path.into()]);
     }
     let mut files = Vec::new();
-    walk(path, &mut files, 0)?;
+    walk(path, &mut files, &mut Vec::new())?;
     if files.is_empty() {
         return Err(InputError::Empty { path: path.to_owned() });
     }
     Ok(files)
 }
 
-fn walk(folder: &Path, files: &mut Vec<Arc<Path>>, depth: usize) -> Result<(), InputError> {
-    if depth > DEPTH_MAX {
-        return Err(InputError::TooDeep { path: folder.to_owned() });
-    }
+/// Adds the files below `folder`, which lies in the folders `around` it.
+fn walk(folder: &Path, files: &mut Vec<Arc<Path>>, around: &mut Vec<PathBuf>) -> Result<(), InputError> {
     let read = |source| InputError::Read { path: folder.to_owned(), source };
+    // Without its links a folder has one path only.
+    let real = folder.canonicalize().map_err(read)?;
+    if around.contains(&real) {
+        return Err(InputError::Loop { path: folder.to_owned() });
+    }
+    around.push(real);
     let mut paths = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(read)? {
         let entry = entry.map_err(read)?;
@@ -70,29 +71,65 @@ fn walk(folder: &Path, files: &mut Vec<Arc<Path>>, depth: usize) -> Result<(), I
     paths.sort();
     for path in paths {
         if path.is_dir() {
-            walk(&path, files, depth + 1)?;
+            walk(&path, files, around)?;
         } else {
             files.push(path.into());
         }
     }
+    around.pop();
     Ok(())
 }
 
-/// Paths as they come in, one a line, until the end of `lines`. Empty lines are passed over.
+/// The most bytes of one line of paths; systems take paths of some 4 to 32 KiB.
+const LINE_BYTES_MAX: usize = 64 << 10;
+
+/// Paths as they come in, one a line, until `reader` ends. Empty lines are passed over.
 ///
-/// A line that cannot be read as text ends up as an item of its own, which fails with its name.
-pub fn lines(reader: impl BufRead) -> impl Iterator<Item = Arc<Path>> {
-    reader
-        .split(b'\n')
-        .map_while(Result::ok)
-        .map(|mut line| {
-            if line.last() == Some(&b'\r') {
-                line.pop();
+/// An error of the reader, or a line too long for a path, is the last item.
+pub fn lines(mut reader: impl BufRead) -> impl Iterator<Item = io::Result<Arc<Path>>> {
+    let mut over = false;
+    std::iter::from_fn(move || {
+        while !over {
+            match line(&mut reader) {
+                Ok(None) => over = true,
+                Ok(Some(line)) if line.is_empty() => {}
+                Ok(Some(line)) => return Some(Ok(path_of(&line))),
+                Err(error) => {
+                    over = true;
+                    return Some(Err(error));
+                }
             }
-            line
-        })
-        .filter(|line| !line.is_empty())
-        .map(|line| Arc::from(Path::new(&*String::from_utf8_lossy(&line))))
+        }
+        None
+    })
+}
+
+/// The next line without its end, or `None` after the last.
+fn line(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    if reader.take(LINE_BYTES_MAX as u64).read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    if line.pop_if(|last| *last == b'\n').is_some() {
+        line.pop_if(|last| *last == b'\r');
+    } else if line.len() == LINE_BYTES_MAX {
+        let why = format!("a line has more than {LINE_BYTES_MAX} bytes; one path a line is expected");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    Ok(Some(line))
+}
+
+/// A path need not be text on Unix.
+#[cfg(unix)]
+fn path_of(line: &[u8]) -> Arc<Path> {
+    use std::os::unix::ffi::OsStrExt;
+    Path::new(std::ffi::OsStr::from_bytes(line)).into()
+}
+
+/// A line that is not text becomes an item that fails with its name.
+#[cfg(not(unix))]
+fn path_of(line: &[u8]) -> Arc<Path> {
+    Path::new(&*String::from_utf8_lossy(line)).into()
 }
 
 #[cfg(test)]
@@ -122,19 +159,53 @@ mod tests {
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink(dir.path(), dir.path().join("loop")).unwrap();
-            assert!(
-                says(dir.path()).contains("do its links form a loop?")
-                    || says(dir.path()).contains("cannot read")
-            );
+            let expected =
+                format!("input folder `{}/loop` is a link to a folder that it lies in", dir.path().display());
+            assert!(says(dir.path()).starts_with(&expected));
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_to_other_folders_are_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = tempfile::tempdir().unwrap();
+        std::fs::write(other.path().join("1.png"), "").unwrap();
+        for link in ["a", "b"] {
+            std::os::unix::fs::symlink(other.path(), dir.path().join(link)).unwrap();
+        }
+        let files = expand(dir.path()).unwrap();
+        assert_eq!(
+            files.iter().map(|f| &**f).collect::<Vec<_>>(),
+            [dir.path().join("a/1.png"), dir.path().join("b/1.png")]
+        );
     }
 
     #[test]
     fn lines_are_paths() {
-        let paths: Vec<_> = lines(&b"a.png\r\n\nb c.png\nlast"[..]).collect();
+        let paths: Vec<_> = lines(&b"a.png\r\n\nb c.png\nlast"[..]).map(Result::unwrap).collect();
         assert_eq!(
             paths.iter().map(|p| p.to_str().unwrap()).collect::<Vec<_>>(),
             ["a.png", "b c.png", "last"]
         );
+    }
+
+    #[test]
+    fn lines_end_with_the_first_error() {
+        let longest = [vec![b'a'; LINE_BYTES_MAX - 1], b"\nb\n".to_vec()].concat();
+        assert_eq!(lines(&longest[..]).filter(Result::is_ok).count(), 2);
+        let endless = io::Read::chain(&b"a\n"[..], io::BufReader::new(io::repeat(b'x')));
+        let mut paths = lines(endless);
+        assert_eq!(paths.next().unwrap().unwrap().to_str(), Some("a"));
+        assert!(paths.next().unwrap().unwrap_err().to_string().contains("more than 65536 bytes"));
+        assert!(paths.next().is_none());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn paths_need_not_be_text() {
+        use std::os::unix::ffi::OsStrExt;
+        let path = lines(&b"caf\xe9.png\n"[..]).next().unwrap().unwrap();
+        assert_eq!(path.as_os_str().as_bytes(), b"caf\xe9.png");
     }
 }

@@ -9,12 +9,12 @@ use nbuffer_core::plan::{Overlap, Setting};
 use nbuffer_core::schedule::{ConfigError, Order, Sequence};
 use nbuffer_core::summary::{ChosenBy, Items, Summary};
 use nbuffer_runtime::{
-    BoxError, BufferSet, Canceller, Delivery, Device, DeviceError, DeviceInfo, Lane, LaneOptions, Model,
-    Options, Pipeline, Program, SourceEnd,
+    BoxError, BufferSet, Canceller, Delivery, Device, DeviceError, DeviceInfo, ItemError, Lane, LaneOptions,
+    Model, Options, Pipeline, Program, SourceEnd,
 };
 
 use crate::answer::{Answer, Reader};
-use crate::batch::{ImageStages, OnTheWay};
+use crate::batch::{BatchFailed, ImageStages, OnTheWay};
 use crate::image::{ImageError, ImagePreprocess};
 use crate::summarise::summarise;
 
@@ -119,6 +119,19 @@ pub enum JobError {
         /// What is wrong.
         source: BoxError,
     },
+    /// Class names for another number of classes, or for outputs that are no class scores.
+    #[error(
+        "{found} labels were given, the outputs of model `{model}` tell {} apart: give one label per class",
+        classes.map_or("no classes".to_owned(), |n| format!("{n} classes"))
+    )]
+    Labels {
+        /// The model.
+        model: String,
+        /// Labels given.
+        found: usize,
+        /// Classes of the model, if its output is one score per class.
+        classes: Option<usize>,
+    },
     /// Buffer sets that do not fit into memory.
     #[error(
         "{depth} buffer sets for each of {lanes} lanes need {needed_bytes} B of host memory, {available_bytes} B are free; use fewer buffers"
@@ -185,6 +198,13 @@ impl Job {
         let labels = settings.labels.as_ref().or(model.labels.as_ref());
         let reader = Reader::new(first.program.outputs(), batch, labels.map(Vec::as_slice))
             .map_err(|source| JobError::Outputs { model: model.name.clone(), source })?;
+        // Those of the model itself were checked when it was opened.
+        if let Some(given) = &settings.labels
+            && reader.classes() != Some(given.len())
+        {
+            let (model, found, classes) = (model.name.clone(), given.len(), reader.classes());
+            return Err(JobError::Labels { model, found, classes });
+        }
 
         let (depth, why_depth) = match settings.buffering {
             Buffering::Depth(depth) => (depth, "asked for".to_owned()),
@@ -447,8 +467,11 @@ impl Running {
             Ok(answers) => {
                 answers.into_iter().map(|a| a.map_err(|e| Failure::Failed(e.to_string()))).collect()
             }
-            Err(nbuffer_runtime::ItemError::Cancelled { .. }) => vec![Err(Failure::Cancelled); batch.len()],
-            Err(error) => vec![Err(Failure::Failed(error.cause())); batch.len()],
+            Err(ItemError::Cancelled { .. }) => vec![Err(Failure::Cancelled); batch.len()],
+            Err(error) => match BatchFailed::of(&error) {
+                Some(each) => each.iter().map(|e| Err(Failure::Failed(e.to_string()))).collect(),
+                None => vec![Err(Failure::Failed(error.cause())); batch.len()],
+            },
         };
         for ((path, result), sequence) in batch.into_iter().zip(results).zip(first..) {
             self.items.taken += 1;

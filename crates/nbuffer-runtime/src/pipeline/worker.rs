@@ -21,7 +21,7 @@ use crate::device::DeviceError;
 use crate::lane::{Called, Completions, Lane};
 
 /// How long a thread spins before it parks: about what parking and being woken costs.
-const SPIN: Duration = Duration::from_micros(20);
+const SPIN: Duration = Duration::from_micros(50);
 
 /// How long the one thread that stands by sleeps before it looks by itself whether work is left lying.
 const STANDBY: Duration = Duration::from_millis(1);

@@ -8,6 +8,15 @@ macro_rules! say {
     }};
 }
 
+/// Says something on stderr. Where nobody reads that, as behind `2>&1 | head`, the run goes on; `eprintln!`
+/// would panic.
+macro_rules! tell {
+    ($($arg:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($arg)*);
+    }};
+}
+
 mod devices;
 mod inspect;
 mod run;
@@ -78,7 +87,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(Status::SomeFailed) => ExitCode::from(1),
         Ok(Status::Interrupted) => ExitCode::from(130),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            tell!("error: {error:#}");
             ExitCode::from(2)
         }
     }

@@ -3,8 +3,8 @@
 use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -13,7 +13,7 @@ use nbuffer::schedule::Order;
 use nbuffer::summary::Summary;
 use nbuffer::{Buffering, Failure, Finished, Job, Model, Running, Settings, class_of_folder, inputs};
 
-use super::sink::{Reach, Sink};
+use super::sink::{Pace, Reach, Sink};
 use super::values::{AutoOr, OrderArg, Switch, TimeOrNone, at_least_one, count, three};
 use super::{Status, table};
 
@@ -91,7 +91,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     let devices: Result<Vec<_>, _> = args.device.iter().map(|name| nbuffer::device(name, &engine)).collect();
     let job = Job::new(&model, &devices?, &settings)?;
     // Files are opened before anything runs: a path that cannot be written must not cost a run.
-    let sink = Sink::open(args.output.as_deref(), args.quiet)?;
+    let sink = Sink::open(args.output.as_deref(), args.quiet, images.pace())?;
     let summary_file = args.summary.as_deref().map(|path| create(path, "--summary")).transpose()?;
     let progress = progress(images.count, args.quiet);
     let labels = settings.labels.or_else(|| model.labels.clone()).unwrap_or_default();
@@ -108,19 +108,21 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
             .with_context(|| format!("cannot write --summary `{}`", path.display()))?;
     }
     if !args.quiet {
-        eprint!("{}", table::closing(&finished.summary));
+        tell!("{}", table::closing(&finished.summary).trim_end());
     }
-    if let Some(why) = &finished.cut_short {
-        eprintln!("error: the run ended early: {why}");
+    let unread = images.unread.get().map(|error| format!("cannot read stdin: {error}"));
+    let cut_short = finished.cut_short.or(unread);
+    if let Some(why) = &cut_short {
+        tell!("error: the run ended early: {why}");
     }
     if finished.unlisted > 0 {
-        eprintln!("note: {} more items failed and are not listed; --output lists all", finished.unlisted);
+        tell!("note: {} more items failed and are not listed; --output lists all", finished.unlisted);
     }
     let items = finished.summary.items;
     assert_eq!(items.taken, items.ok + items.failed + items.cancelled, "every item ends exactly once");
     Ok(if finished.interrupted {
         Status::Interrupted
-    } else if items.failed > 0 || finished.cut_short.is_some() {
+    } else if items.failed > 0 || cut_short.is_some() {
         Status::SomeFailed
     } else {
         Status::Ok
@@ -156,10 +158,19 @@ struct Images {
     source: Box<dyn Iterator<Item = Arc<Path>> + Send>,
     /// How many there are, unless they come in on stdin.
     count: Option<u64>,
+    /// Why stdin ended before its end, if it did.
+    unread: Arc<OnceLock<std::io::Error>>,
+}
+
+impl Images {
+    fn pace(&self) -> Pace {
+        if self.count.is_some() { Pace::Stored } else { Pace::Live }
+    }
 }
 
 fn images(args: &Args) -> anyhow::Result<Images> {
     let from_stdin = args.inputs.iter().any(|input| input.as_os_str() == "-");
+    let unread = Arc::new(OnceLock::new());
     if from_stdin {
         if args.inputs.len() > 1 {
             bail!("`-` reads paths from stdin and stands alone; {} inputs were given", args.inputs.len());
@@ -167,12 +178,15 @@ fn images(args: &Args) -> anyhow::Result<Images> {
         if args.repeat > 1 {
             bail!("--repeat needs inputs that can be read again; stdin cannot");
         }
+        let noted = Arc::clone(&unread);
         let lines = inputs::lines(std::io::BufReader::new(std::io::stdin()));
+        // The first error is the only one: the lines end with it.
+        let lines = lines.map_while(move |line| line.map_err(|error| noted.set(error)).ok());
         let source: Box<dyn Iterator<Item = _> + Send> = match args.limit {
             Some(limit) => Box::new(lines.take(limit.try_into().unwrap_or(usize::MAX))),
             None => Box::new(lines),
         };
-        return Ok(Images { source, count: None });
+        return Ok(Images { source, count: None, unread });
     }
     let mut files = Vec::new();
     for input in &args.inputs {
@@ -181,7 +195,7 @@ fn images(args: &Args) -> anyhow::Result<Images> {
     let all = (files.len() as u64).saturating_mul(args.repeat);
     let count = args.limit.map_or(all, |limit| limit.min(all));
     let source = (0..count).map(move |i| Arc::clone(&files[(i % files.len() as u64) as usize]));
-    Ok(Images { source: Box::new(source), count: Some(count) })
+    Ok(Images { source: Box::new(source), count: Some(count), unread })
 }
 
 fn create(path: &Path, option: &str) -> anyhow::Result<File> {
@@ -209,7 +223,7 @@ fn stop_on_interrupt(running: &Running) -> anyhow::Result<()> {
         if INTERRUPTED.swap(true, Ordering::SeqCst) {
             std::process::exit(130);
         }
-        eprintln!("interrupted: finishing what is on the device; once more to stop at once");
+        tell!("interrupted: finishing what is on the device; once more to stop at once");
         canceller.cancel();
     })
     .context("cannot watch for Ctrl-C")
@@ -239,7 +253,7 @@ fn collect(
             failures += 1;
             if failures <= LISTED {
                 let Finished { sequence, path, .. } = &item;
-                progress.suspend(|| eprintln!("error: item {sequence} (`{}`): {why}", path.display()));
+                progress.suspend(|| tell!("error: item {sequence} (`{}`): {why}", path.display()));
             }
         }
         if let (Ok(nbuffer::Answer::Class(class)), Some(truth)) =

@@ -25,11 +25,21 @@ pub(super) struct Sink {
     stdout: Option<Stdout>,
     file: Option<(PathBuf, BufWriter<File>)>,
     quiet: bool,
+    pace: Pace,
+}
+
+/// How items come in, and so how results go out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// All are there: results go to files and pipes in blocks.
+    Stored,
+    /// They may pause: no result is held back until the next one comes.
+    Live,
 }
 
 struct Stdout {
     out: BufWriter<io::Stdout>,
-    /// Results go to a person as they come, and to a pipe in blocks.
+    /// Results go to a person as they come, and to a pipe in blocks unless the source is live.
     flush_each: bool,
 }
 
@@ -42,18 +52,19 @@ pub(super) enum Reach {
 }
 
 impl Sink {
-    pub(super) fn open(file: Option<&Path>, quiet: bool) -> anyhow::Result<Self> {
+    pub(super) fn open(file: Option<&Path>, quiet: bool, pace: Pace) -> anyhow::Result<Self> {
         let open = |path: &Path| -> anyhow::Result<_> {
             let file =
                 File::create(path).with_context(|| format!("cannot write --output `{}`", path.display()))?;
             Ok((path.to_owned(), BufWriter::new(file)))
         };
         let stdout = io::stdout();
-        let flush_each = stdout.is_terminal();
+        let flush_each = pace == Pace::Live || stdout.is_terminal();
         Ok(Sink {
             stdout: Some(Stdout { out: BufWriter::new(stdout), flush_each }),
             file: file.map(open).transpose()?,
             quiet,
+            pace,
         })
     }
 
@@ -71,6 +82,7 @@ impl Sink {
             serde_json::to_writer(&mut *file, &line)
                 .map_err(io::Error::from)
                 .and_then(|()| file.write_all(b"\n"))
+                .and_then(|()| if self.pace == Pace::Live { file.flush() } else { Ok(()) })
                 .with_context(|| format!("cannot write --output `{}`", path.display()))?;
         }
         if self.quiet {
@@ -110,9 +122,9 @@ impl Sink {
                 }
                 match &self.file {
                     Some((path, _)) => {
-                        eprintln!("note: stdout was closed; results go on to `{}`", path.display())
+                        tell!("note: stdout was closed; results go on to `{}`", path.display())
                     }
-                    None => eprintln!("note: stdout was closed; the run stops here"),
+                    None => tell!("note: stdout was closed; the run stops here"),
                 }
                 Ok(())
             }

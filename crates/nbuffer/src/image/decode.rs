@@ -1,12 +1,12 @@
 //! Decoding PNG and JPEG, within limits and whole.
 
 use std::fs::File;
-use std::io::{self, Cursor, Read};
+use std::io::Read;
 use std::path::Path;
 
-use ::image::{ImageFormat, ImageReader, Limits, RgbImage};
-
 use super::error::ImageError;
+use super::rgb::RgbImage;
+use super::{jpeg, png};
 
 /// The most bytes of an image file that are read.
 pub const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -14,7 +14,8 @@ pub const FILE_BYTES_MAX: u64 = 256 << 20;
 /// The most pixels an image may have in width or height.
 pub const SIDE_MAX: u32 = 16384;
 
-/// The most bytes an image may take decoded; a small file can ask for far more than memory holds.
+/// The most bytes an image may take decoded, at three a pixel; a small file can ask for far more than memory
+/// holds.
 pub const DECODED_BYTES_MAX: u64 = 512 << 20;
 
 /// Reads and decodes an image file.
@@ -43,56 +44,21 @@ pub(super) fn load(path: &Path) -> Result<RgbImage, ImageError> {
 
 /// Decodes the bytes of an image file, called `file` in errors.
 pub(super) fn decode(file: &str, bytes: &[u8]) -> Result<RgbImage, ImageError> {
-    let file = || file.to_owned();
-    let format = match ::image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg)) => format,
-        _ => return Err(ImageError::NotAnImage { file: file() }),
-    };
-    if format == ImageFormat::Jpeg && !reaches_end_of_image(bytes) {
-        return Err(ImageError::Truncated { file: file() });
+    if bytes.starts_with(png::SIGNATURE) {
+        png::decode(file, bytes)
+    } else if bytes.starts_with(jpeg::SIGNATURE) {
+        jpeg::decode(file, bytes)
+    } else {
+        Err(ImageError::NotAnImage { file: file.to_owned() })
     }
-    let mut limits = Limits::default();
-    limits.max_image_width = Some(SIDE_MAX);
-    limits.max_image_height = Some(SIDE_MAX);
-    limits.max_alloc = Some(DECODED_BYTES_MAX);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.limits(limits);
-    let image = reader.decode().map_err(|source| match source {
-        ::image::ImageError::Limits(_) => ImageError::TooLarge { file: file() },
-        ::image::ImageError::IoError(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-            ImageError::Truncated { file: file() }
-        }
-        source => ImageError::Decode { file: file(), source },
-    })?;
-    Ok(image.into_rgb8())
 }
 
-/// Whether a JPEG goes on to its end-of-image marker. The decoder fills what is missing with grey, and a
-/// result computed from half an image would pass for a good one.
-fn reaches_end_of_image(bytes: &[u8]) -> bool {
-    const END_OF_IMAGE: u8 = 0xd9;
-    // Coded data never holds a marker, so a file that ends in this one has nothing missing before it.
-    if bytes.ends_with(&[0xff, END_OF_IMAGE]) {
-        return true;
-    }
-    // Some cameras append data of their own: walk the segments.
-    let mut rest = bytes;
-    loop {
-        let Some(marker_at) = rest.iter().position(|&byte| byte == 0xff) else { return false };
-        rest = &rest[marker_at..];
-        // Any number of 0xff may stand before the code of a marker.
-        let Some(code_at) = rest.iter().position(|&byte| byte != 0xff) else { return false };
-        let code = rest[code_at];
-        rest = &rest[code_at + 1..];
-        match code {
-            END_OF_IMAGE => return true,
-            // A 0xff of the coded data, and the markers that stand alone.
-            0x00 | 0x01 | 0xd0..=0xd8 => {}
-            _ => {
-                let Some(&length) = rest.first_chunk() else { return false };
-                let Some(after) = rest.get(usize::from(u16::from_be_bytes(length))..) else { return false };
-                rest = after;
-            }
-        }
+/// Refuses an image that would break a limit, before memory is taken for its pixels.
+pub(super) fn check_size(file: &str, width: u32, height: u32) -> Result<(), ImageError> {
+    let sides_fit = width <= SIDE_MAX && height <= SIDE_MAX;
+    if sides_fit && 3 * u64::from(width) * u64::from(height) <= DECODED_BYTES_MAX {
+        Ok(())
+    } else {
+        Err(ImageError::TooLarge { file: file.to_owned() })
     }
 }

@@ -1,6 +1,6 @@
 //! Why an image does not become an input.
 
-use std::io;
+use std::{error, io};
 
 use nbuffer_core::tensor::{ConversionError, DType};
 
@@ -60,7 +60,27 @@ pub enum ImageError {
         /// The file.
         file: String,
         /// What the decoder said.
-        source: ::image::ImageError,
+        source: Box<dyn error::Error + Send + Sync>,
+    },
+    /// A JPEG of neither one, three nor four components, or which says that they mean something else.
+    #[error(
+        "image `{file}` has {n_components} colour components of a kind that is not decoded: convert it to RGB or grey"
+    )]
+    Colours {
+        /// The file.
+        file: String,
+        /// How many it has.
+        n_components: u8,
+    },
+    /// Bytes that are not the pixels of an image of that size.
+    #[error("{width} x {height} pixels take three bytes each, {found_bytes} B are given")]
+    PixelBytes {
+        /// Width of the image.
+        width: u32,
+        /// Height of the image.
+        height: u32,
+        /// The bytes given.
+        found_bytes: usize,
     },
     /// The model's input cannot be filled from an image.
     #[error("input `{input}` ({dtype} {shape:?}) takes no images: {why}")]

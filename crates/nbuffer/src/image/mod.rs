@@ -4,8 +4,9 @@
 //! written where the input's buffer wants it: quantised and padded for an int8 input, as plain numbers for a
 //! float one.
 //!
-//! - **Files** are PNG or JPEG, told apart by their content. Transparency is dropped, not blended. The
-//!   orientation that a camera notes in EXIF is ignored: pixels are taken as they are stored.
+//! - **Files** are PNG or JPEG, told apart by their content. Samples of 16 bits are divided by 257 and rounded.
+//!   Transparency is dropped, not blended; colour profiles and gamma are not applied. The orientation that a
+//!   camera notes in EXIF is ignored: pixels are taken as they are stored.
 //! - **Resizing** is bilinear between the two nearest pixels of each axis, centre to centre, without the
 //!   averaging that `antialias` means in other libraries. That is what OpenCV's `INTER_LINEAR` computes, up to
 //!   its rounding, and what the vendor's examples feed such models with. An image that has the right size is
@@ -20,7 +21,7 @@
 //! let input = TensorInfo::float32("image", [1, 3, 2, 2])?;
 //! let preprocess = ImagePreprocess::new(&input, [0.0; 3], [1.0; 3])?;
 //!
-//! let red = RgbImage::from_pixel(640, 480, [255, 0, 0].into());
+//! let red = RgbImage::from_pixel(640, 480, [255, 0, 0]);
 //! let mut slot = vec![0; preprocess.item_bytes()];
 //! preprocess.fill(&preprocess.resize(red), &mut slot)?;
 //! let reals: Vec<f32> = slot.chunks_exact(4).map(|real| f32::from_ne_bytes(real.try_into().unwrap())).collect();
@@ -30,6 +31,9 @@
 
 mod decode;
 mod error;
+mod jpeg;
+mod png;
+mod rgb;
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -39,9 +43,9 @@ use fast_image_resize::pixels::U8x3;
 use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use nbuffer_core::tensor::{DType, ImageQuantizer, TensorInfo};
 
-pub use ::image::RgbImage;
 pub use decode::{DECODED_BYTES_MAX, FILE_BYTES_MAX, SIDE_MAX};
 pub use error::ImageError;
+pub use rgb::RgbImage;
 
 /// How images become one input of a model. Made once, used by any number of threads.
 #[derive(Clone, Debug)]
@@ -155,18 +159,17 @@ impl ImagePreprocess {
 
     /// Stretches an image to what the input takes, if it is of another size. Nothing becomes black.
     pub fn resize(&self, image: RgbImage) -> RgbImage {
-        if image.dimensions() == (self.width, self.height) {
+        if self.has_input_size(&image) {
             return image;
         }
-        let mut resized = RgbImage::new(self.width, self.height);
-        if image.width() == 0 || image.height() == 0 {
+        let mut resized = RgbImage::black(self.width, self.height);
+        if image.pixels().is_empty() {
             return resized;
         }
         let options =
             ResizeOptions::new().resize_alg(ResizeAlg::Interpolation(FilterType::Bilinear)).use_alpha(false);
-        let (from_width, from_height) = image.dimensions();
-        let source = TypedImageRef::<U8x3>::from_buffer(from_width, from_height, image.as_raw());
-        let target = TypedImage::<U8x3>::from_buffer(self.width, self.height, &mut resized);
+        let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_bytes());
+        let target = TypedImage::<U8x3>::from_buffer(self.width, self.height, resized.as_bytes_mut());
         let (source, mut target) = (
             source.expect("an RGB image holds three bytes a pixel"),
             target.expect("an RGB image holds three bytes a pixel"),
@@ -183,7 +186,7 @@ impl ImagePreprocess {
     ///
     /// When the image is not of the size the input takes, or `slot` not of [`item_bytes`](Self::item_bytes).
     pub fn fill(&self, image: &RgbImage, slot: &mut [u8]) -> Result<(), ImageError> {
-        if image.dimensions() != (self.width, self.height) {
+        if !self.has_input_size(image) {
             return Err(ImageError::Size {
                 width: image.width(),
                 height: image.height(),
@@ -202,6 +205,10 @@ impl ImagePreprocess {
             Writer::Float32(writer) => writer.write(image, slot),
         }
         Ok(())
+    }
+
+    fn has_input_size(&self, image: &RgbImage) -> bool {
+        (image.width(), image.height()) == (self.width, self.height)
     }
 }
 
@@ -247,8 +254,8 @@ impl FloatWriter {
 /// The pixels as an input of 3 or 1 channels takes them.
 fn pixels(image: &RgbImage, channels: usize) -> Cow<'_, [u8]> {
     match channels {
-        1 => image.pixels().map(|pixel| luma(pixel.0)).collect(),
-        _ => Cow::Borrowed(image.as_raw()),
+        1 => image.pixels().iter().copied().map(luma).collect(),
+        _ => Cow::Borrowed(image.as_bytes()),
     }
 }
 

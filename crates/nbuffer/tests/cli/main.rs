@@ -1,0 +1,11 @@
+//! The command line, run as a user runs it: what it prints and writes, what it refuses, how it ends.
+
+mod accuracy;
+mod ends;
+mod failures;
+mod files;
+mod fixtures;
+mod inspects;
+mod process;
+mod refusals;
+mod stdin;
