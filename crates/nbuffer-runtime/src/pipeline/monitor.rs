@@ -59,7 +59,7 @@ fn watch<H: HostStages>(
             };
             if paused.is_some_and(|(since, _)| since.elapsed() >= limit) {
                 crew.state.report(Event::Idle);
-                shared.call_for_help(&mut crew);
+                shared.call_for_help(&mut crew, false);
                 paused = None;
             }
         }

@@ -9,14 +9,14 @@ use std::time::Instant;
 use nbuffer_core::measure::{Measures, Nanos, Stage};
 use nbuffer_core::schedule::{Command, Event, Outcome, Schedule, Sequence, SetState, Slot, Step};
 
-use super::step::{Done, Ended, Job, Source, Stamps, nanos};
+use super::step::{Done, Ended, Job, Kind, Source, Stamps, nanos};
 use super::{Delivery, HostStages, Options, Report, SourceEnd, Timing};
 use crate::device::DeviceError;
 use crate::item_error::{ItemError, Step as Where};
 use crate::lane::{BlockingLane, Called, DeviceSpan, DeviceSpans, Flight, QueuedLane};
 
-/// Items whose work takes less than this are not worth waking a thread for: a wake-up costs about as much.
-const SHORT_NS: f64 = 2_000.0;
+/// Work that takes less than this is not worth waking a thread for: a wake-up costs more.
+const SHORT_NS: f64 = 3_000.0;
 
 /// One place of a ring: the buffer set when it is at rest, and what goes with the item in it.
 struct Place<H: HostStages> {
@@ -70,6 +70,8 @@ pub(super) struct State<H: HostStages> {
     sampled: bool,
     timed_items: u64,
     mean_work: f64,
+    /// Running mean of how long each kind of task takes, in nanoseconds.
+    means: [f64; 5],
     measures: Measures,
     last_event: Nanos,
     lost: Vec<(usize, Arc<DeviceError>)>,
@@ -103,6 +105,7 @@ impl<H: HostStages> State<H> {
             sampled: false,
             timed_items: 0,
             mean_work: f64::INFINITY,
+            means: [f64::INFINITY; 5],
             last_event: 0,
             lost: Vec::new(),
         }
@@ -115,6 +118,17 @@ impl<H: HostStages> State<H> {
     /// Whether the work of an item is too short to be worth a wake-up.
     pub(super) fn is_short(&self) -> bool {
         self.mean_work < SHORT_NS
+    }
+
+    /// Whether a task of this kind is usually over before anybody could be woken.
+    pub(super) fn is_brief(&self, kind: Kind) -> bool {
+        self.means[kind as usize] < SHORT_NS
+    }
+
+    /// Takes note of how long a task took.
+    pub(super) fn took(&mut self, kind: Kind, ns: f64) {
+        let mean = &mut self.means[kind as usize];
+        *mean = if mean.is_finite() { *mean + (ns - *mean) / 8.0 } else { ns };
     }
 
     /// Takes the next command and what it needs out of the state.
@@ -174,8 +188,9 @@ impl<H: HostStages> State<H> {
 
     /// Puts back what a step left, and tells the schedule.
     pub(super) fn finish(&mut self, done: Done<H>, stamps: Stamps) {
-        if let Some((_, end)) = stamps {
+        if let Some((start, end)) = stamps {
             self.last_event = self.last_event.max(end);
+            self.took(done.kind(), (end - start) as f64);
         }
         match done {
             Done::Take(source, item) => self.taken(source, item, stamps),

@@ -40,6 +40,16 @@ pub(super) enum Job<H: HostStages> {
     Postprocess(Slot, H::Carry, H::Set),
 }
 
+/// What a thread may be busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Take,
+    Preprocess,
+    Call,
+    Postprocess,
+    Deliver,
+}
+
 /// What a job left, to be put back into the shared state.
 pub(super) enum Done<H: HostStages> {
     Take(Option<Source<H>>, Option<Result<H::Item, String>>),
@@ -47,6 +57,17 @@ pub(super) enum Done<H: HostStages> {
     Call(usize, Box<dyn BlockingLane<H::Set>>, Called<H::Set>),
     Submit(usize, Box<dyn QueuedLane<H::Set>>, Option<Called<H::Set>>),
     Postprocess(Slot, H::Set, Ended<H::Output>),
+}
+
+impl<H: HostStages> Done<H> {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Done::Take(..) => Kind::Take,
+            Done::Preprocess(..) => Kind::Preprocess,
+            Done::Call(..) | Done::Submit(..) => Kind::Call,
+            Done::Postprocess(..) => Kind::Postprocess,
+        }
+    }
 }
 
 fn lost_to_panic<S>(panic: Box<dyn Any + Send>) -> Called<S> {
@@ -57,6 +78,15 @@ fn lost_to_panic<S>(panic: Box<dyn Any + Send>) -> Called<S> {
 pub(super) type Stamps = Option<(Nanos, Nanos)>;
 
 impl<H: HostStages> Job<H> {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Job::Take(_) => Kind::Take,
+            Job::Preprocess(..) => Kind::Preprocess,
+            Job::Call(..) | Job::Submit(..) => Kind::Call,
+            Job::Postprocess(..) => Kind::Postprocess,
+        }
+    }
+
     /// Carries the job out. No lock is held, so stages of other items run meanwhile.
     pub(super) fn run(self, stages: &H, epoch: Instant, timed: bool) -> (Done<H>, Stamps) {
         let start = timed.then(|| nanos(epoch));

@@ -15,16 +15,18 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::state::{LaneKind, LaneState, State};
-use super::step::Job;
+use super::step::{Job, Kind};
 use super::{Delivery, HostStages, Options, Report};
 use crate::device::DeviceError;
 use crate::lane::{Called, Completions, Lane};
 
 /// How long a thread spins before it parks: about what parking and being woken costs.
-const SPIN: Duration = Duration::from_micros(50);
+const SPIN: Duration = Duration::from_micros(20);
 
-/// How long the one thread that stands by sleeps before it looks by itself whether work is left lying.
+/// How long the one thread that stands by sleeps before it looks by itself whether work is left lying, and
+/// how long at most while nothing moves.
 const STANDBY: Duration = Duration::from_millis(1);
+const STANDBY_MAX: Duration = Duration::from_millis(64);
 
 /// The most results handed out in one go.
 const BATCH: usize = 64;
@@ -35,6 +37,15 @@ type Sink<H> = Box<dyn FnMut(&mut Vec<Delivery<<H as HostStages>::Output>>) + Se
 enum Task<H: HostStages> {
     Step(Job<H>, bool),
     Deliver(Sink<H>, Vec<Delivery<H::Output>>),
+}
+
+impl<H: HostStages> Task<H> {
+    fn kind(&self) -> Kind {
+        match self {
+            Task::Step(job, _) => job.kind(),
+            Task::Deliver(..) => Kind::Deliver,
+        }
+    }
 }
 
 /// The state and the threads that work on it, under one lock.
@@ -51,6 +62,7 @@ pub(super) struct Crew<H: HostStages> {
     starting: usize,
     spinning: bool,
     standby: bool,
+    standby_for: Duration,
     /// Counts finished tasks, so that the thread that stands by sees whether the others move.
     tasks: u64,
     in_source: Option<usize>,
@@ -194,6 +206,7 @@ impl<H: HostStages> Shared<H> {
                 starting: 0,
                 spinning: false,
                 standby: false,
+                standby_for: STANDBY,
                 tasks: 0,
                 in_source: None,
                 consumer: Consumer::Away,
@@ -230,7 +243,7 @@ impl<H: HostStages> Shared<H> {
         super::monitor::start(&shared, options);
         let mut crew = shared.lock();
         crew.state.lanes = opened;
-        shared.call_for_help(&mut crew);
+        shared.call_for_help(&mut crew, false);
         drop(crew);
         shared
     }
@@ -261,7 +274,8 @@ impl<H: HostStages> Shared<H> {
                 continue;
             };
             crew.active += 1;
-            self.call_for_help(&mut crew);
+            let brief = crew.state.is_brief(task.kind());
+            self.call_for_help(&mut crew, brief);
             drop(crew);
             crew = self.run(task, me);
             if crew.threads[me].abandoned {
@@ -290,9 +304,12 @@ impl<H: HostStages> Shared<H> {
                 crew
             }
             Task::Deliver(mut sink, mut batch) => {
+                let start = Instant::now();
                 let ended = catch_unwind(AssertUnwindSafe(|| sink(&mut batch)));
                 batch.clear();
+                let took = start.elapsed();
                 let mut crew = self.lock();
+                crew.state.took(Kind::Deliver, took.as_nanos() as f64);
                 crew.delivering = false;
                 crew.spare = batch;
                 match ended {
@@ -322,12 +339,14 @@ impl<H: HostStages> Shared<H> {
             }
         }
         crew.parked += 1;
-        let stands_by = short && !crew.standby && crew.has_work();
+        let stands_by = !crew.standby && crew.active > 0;
         let tasks = crew.tasks;
         if stands_by {
             crew.standby = true;
-            (crew, _) = self.work.wait_timeout(crew, STANDBY).expect("a thread of this pipeline hit a bug");
+            let time = crew.standby_for;
+            (crew, _) = self.work.wait_timeout(crew, time).expect("a thread of this pipeline hit a bug");
             crew.standby = false;
+            crew.standby_for = if crew.tasks == tasks { (time * 2).min(STANDBY_MAX) } else { STANDBY };
         } else {
             crew = self.work.wait(crew).expect("a thread of this pipeline hit a bug");
         }
@@ -341,17 +360,18 @@ impl<H: HostStages> Shared<H> {
         (crew, nobody_moved)
     }
 
-    /// Sees to it that somebody does the work that is left, if there is any.
-    pub(super) fn call_for_help(self: &Arc<Self>, crew: &mut Crew<H>) {
+    /// Sees to it that somebody does the work that is left, if there is any. `back_soon` says that the caller
+    /// is about to return for it sooner than anybody could be woken.
+    pub(super) fn call_for_help(self: &Arc<Self>, crew: &mut Crew<H>, back_soon: bool) {
         if crew.woken + crew.starting > 0 || !crew.has_work() {
             return;
         }
         if crew.spinning {
             return self.hint.set();
         }
-        if crew.active > 0 && crew.standby && crew.state.is_short() {
-            // Whoever is active is done sooner than anybody could be woken; if not, the one that stands by
-            // finds the work by itself.
+        if back_soon && (crew.standby || crew.active > 1) {
+            // Should the caller be held up after all, another active thread or the one that stands by finds
+            // the work by itself.
             return;
         }
         if crew.parked > 0 {
@@ -404,7 +424,7 @@ impl<H: HostStages> Shared<H> {
         crew.state.called(lane, called, None);
         crew.tasks += 1;
         self.announce(&mut crew);
-        self.call_for_help(&mut crew);
+        self.call_for_help(&mut crew, false);
     }
 
     /// A lane did not answer in time.
@@ -412,7 +432,7 @@ impl<H: HostStages> Shared<H> {
         crew.abandon(lane);
         crew.state.lose(lane, error);
         self.announce(crew);
-        self.call_for_help(crew);
+        self.call_for_help(crew, false);
     }
 
     /// Fetches results for the consumer; leaves `out` empty when the stream has ended.
@@ -427,7 +447,7 @@ impl<H: HostStages> Shared<H> {
             }
             if !out.is_empty() || crew.state.schedule.is_ended() {
                 // What was fetched made room in the reorder window.
-                return self.call_for_help(&mut crew);
+                return self.call_for_help(&mut crew, false);
             }
             if !spun && crew.active < self.cores && self.cores > 1 {
                 spun = true;
@@ -458,7 +478,7 @@ impl<H: HostStages> Shared<H> {
             let mut each = sink.lock().expect("one thread delivers at a time");
             batch.drain(..).for_each(&mut *each);
         }));
-        self.call_for_help(&mut crew);
+        self.call_for_help(&mut crew, false);
         while !crew.is_over() {
             crew = self.delivery.wait(crew).expect("a thread of this pipeline hit a bug");
         }
@@ -476,7 +496,7 @@ impl<H: HostStages> Shared<H> {
         let mut crew = self.lock();
         crew.state.cancel();
         self.announce(&mut crew);
-        self.call_for_help(&mut crew);
+        self.call_for_help(&mut crew, false);
     }
 
     pub(super) fn report(&self) -> Report {
@@ -492,7 +512,7 @@ impl<H: HostStages> Shared<H> {
         crew.sink = None;
         crew.state.cancel();
         self.announce(&mut crew);
-        self.call_for_help(&mut crew);
+        self.call_for_help(&mut crew, false);
         self.work.notify_all();
         loop {
             let in_source = crew.in_source;
