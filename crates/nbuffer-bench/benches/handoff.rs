@@ -147,7 +147,8 @@ fn peers() -> Vec<Peer> {
         Peer {
             name: "rayon par_bridge (no order, no bound)",
             run: Box::new(|items, us| {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build().expect("threads start");
+                let pool =
+                    rayon::ThreadPoolBuilder::new().num_threads(THREADS).build().expect("threads start");
                 pool.install(|| {
                     let stages = |x| after(middle(before(x, us), us), us);
                     (0..items).par_bridge().map(stages).collect()
@@ -166,7 +167,8 @@ fn peers() -> Vec<Peer> {
     ]
 }
 
-type Stages = Around<u64, u64, u64, Box<dyn Fn(u64) -> u64 + Send + Sync>, Box<dyn Fn(u64) -> u64 + Send + Sync>>;
+type Stages =
+    Around<u64, u64, u64, Box<dyn Fn(u64) -> u64 + Send + Sync>, Box<dyn Fn(u64) -> u64 + Send + Sync>>;
 
 fn nbuffer(items: u64, us: f64) -> Pipeline<Stages> {
     // One host thread and one lane: two steps at a time, as many as the peers' threads.

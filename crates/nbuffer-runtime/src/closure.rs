@@ -7,7 +7,7 @@ use nbuffer_core::schedule::ConfigError;
 
 use crate::device::DeviceError;
 use crate::item_error::{BoxError, panic_message};
-use crate::lane::{BlockingLane, Called, DeviceSpans, Flight, Lane};
+use crate::lane::{BlockingLane, Called, Flight, Lane, Spans};
 use crate::pipeline::{HostStages, Options, Pipeline, Timing};
 
 /// The buffer set of a closure: what goes in, then what came out.
@@ -43,9 +43,10 @@ where
             unreachable!("a set is submitted after preprocess has filled it");
         };
         match catch_unwind(AssertUnwindSafe(|| (self.0)(input))) {
-            Ok(output) => Called::Landed(Flight { id, set: Cell::Output(output) }, DeviceSpans::default()),
+            Ok(output) => Called::Landed(Flight { id, set: Cell::Output(output) }, Spans::default()),
             Err(panic) => {
-                Called::Failed(Flight { id, set }, DeviceError::Panicked { message: panic_message(&*panic) })
+                let error = DeviceError::Panicked { message: panic_message(&*panic) };
+                Called::Failed(Flight { id, set }, error.into())
             }
         }
     }

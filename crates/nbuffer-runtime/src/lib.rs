@@ -22,7 +22,7 @@ pub use engine::{Engine, EngineError, Graph, GraphTensor, Session};
 pub use item_error::{BoxError, ItemError, Step};
 pub use lane::{
     Blocking, BlockingLane, CallSpans, Called, Completions, DeviceCall, DeviceSpan, DeviceSpans, Flight,
-    Lagged, Lane, QueuedLane,
+    Lagged, Lane, QueuedLane, Spans,
 };
 pub use model::Model;
 pub use nbuffer_core::schedule::Slot;

@@ -114,7 +114,7 @@ fn queued_lane() -> Lane<BufferSet> {
             for mut flight in receiver {
                 let x = flight.set.inputs[0].as_slice::<u64>()[0];
                 flight.set.outputs[0].as_mut_slice::<u64>()[0] = transformed(x);
-                completions.complete(Called::Landed(flight, DeviceSpans::default()));
+                completions.complete(Called::Landed(flight, Spans::default()));
             }
         });
         Box::new(Queued(sender))

@@ -1,15 +1,22 @@
 //! A job's report, put into the summary format.
 
+use nbuffer_core::measure::ComputeUnit;
 use nbuffer_core::summary::{Buffers, Bytes, Items, KernelSummary, Latency, PlanSummary, Summary};
 use nbuffer_runtime::{Report, SourceEnd};
 
 use crate::job::Facts;
 
+/// Kernels a lane must have run on average for a summary to carry a plan. In a shorter run, filling and
+/// draining the rings and cold caches weigh more than the steady state, and the measured period means nothing.
+const KERNELS_PER_LANE_MIN: u64 = 16;
+
 pub(crate) fn summarise(facts: &Facts, report: &Report, items: Items, mut remarks: Vec<String>) -> Summary {
     let measures = &report.measures;
     let wall_s = report.wall as f64 / 1e9;
+    let kernels: u64 = measures.units().iter().map(ComputeUnit::kernels).sum();
+    let period = measures.period().filter(|_| kernels >= KERNELS_PER_LANE_MIN * facts.lanes as u64);
     // A plan speaks of calls: with a batch, one call is several items.
-    let plan = facts.setting.zip(measures.period()).map(|(mut setting, period)| {
+    let plan = facts.setting.zip(period).map(|(mut setting, period)| {
         setting.times = measures.stage_times();
         setting.source_s = measures.sources().mean() / 1e9;
         PlanSummary::of(&setting, period / 1e9)

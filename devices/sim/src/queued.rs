@@ -291,7 +291,7 @@ impl Shared {
         if let Some(why) = flights.lost.clone().filter(|_| !flights.loss_told) {
             flights.loss_told = true;
             self.abandon_all(flights);
-            ended.push((Instant::now(), Called::Lost(DeviceError::Lost { why })));
+            ended.push((Instant::now(), Called::Lost(DeviceError::Lost { why }.into())));
         }
         next
     }
@@ -359,8 +359,8 @@ impl Shared {
 impl Value {
     fn called(self, spans: DeviceSpans) -> Called<BufferSet> {
         match self.result {
-            Ok(()) => Called::Landed(self.flight, spans),
-            Err(error) => Called::Failed(self.flight, error),
+            Ok(()) => Called::Landed(self.flight, spans.into()),
+            Err(error) => Called::Failed(self.flight, error.into()),
         }
     }
 }

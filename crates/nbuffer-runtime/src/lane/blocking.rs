@@ -34,14 +34,16 @@ impl<C: DeviceCall> BlockingLane<BufferSet> for Blocking<C> {
         };
         let BufferSet { inputs, outputs } = &mut flight.set;
         match catch_unwind(AssertUnwindSafe(|| self.call.run(inputs, outputs))) {
-            Ok(Ok(spans)) => Called::Landed(flight, spans),
+            Ok(Ok(spans)) => Called::Landed(flight, spans.into()),
             Ok(Err(error @ DeviceError::Lost { .. })) => {
                 // A device that is gone may still write to this memory: it is never freed.
                 std::mem::forget(flight);
-                Called::Lost(error)
+                Called::Lost(error.into())
             }
-            Ok(Err(error)) => Called::Failed(flight, error),
-            Err(panic) => Called::Failed(flight, DeviceError::Panicked { message: panic_message(&*panic) }),
+            Ok(Err(error)) => Called::Failed(flight, error.into()),
+            Err(panic) => {
+                Called::Failed(flight, DeviceError::Panicked { message: panic_message(&*panic) }.into())
+            }
         }
     }
 }

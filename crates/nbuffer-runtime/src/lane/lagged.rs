@@ -41,7 +41,7 @@ impl<C: DeviceCall> Lagged<C> {
     /// A device that is gone may still write to this memory: it is never freed.
     fn lose(&mut self, others: [Option<Inside>; 2], error: DeviceError) -> Called<BufferSet> {
         std::mem::forget((others, std::mem::take(&mut self.inside)));
-        Called::Lost(error)
+        Called::Lost(error.into())
     }
 }
 
@@ -74,7 +74,7 @@ impl<C: DeviceCall> BlockingLane<BufferSet> for Lagged<C> {
                     if is_full {
                         self.inside.push_front(landing);
                     }
-                    return Called::Failed(submitted.flight, error);
+                    return Called::Failed(submitted.flight, error.into());
                 }
                 // A flush call has no item of its own. It costs the oldest, so that a device that fails every
                 // call cannot hold the stream for ever.
@@ -84,7 +84,7 @@ impl<C: DeviceCall> BlockingLane<BufferSet> for Lagged<C> {
                 if is_full {
                     self.inside.push_front(None);
                 }
-                return Called::Failed(oldest.flight, error);
+                return Called::Failed(oldest.flight, error.into());
             }
         };
 
@@ -103,7 +103,7 @@ impl<C: DeviceCall> BlockingLane<BufferSet> for Lagged<C> {
         self.inside.push_back(submitted);
         match landing {
             Some(Inside { flight, spans: DeviceSpans { write, kernel, call, .. } }) => {
-                Called::Landed(flight, DeviceSpans { write, kernel, read: spans.read, call })
+                Called::Landed(flight, DeviceSpans { write, kernel, read: spans.read, call }.into())
             }
             None => Called::Nothing,
         }

@@ -56,17 +56,37 @@ pub struct DeviceSpans {
     pub call: Option<DeviceSpan>,
 }
 
+/// [`DeviceSpans`] on their way from a lane to the runtime, kept apart so that a lane without any, whose calls may
+/// take nanoseconds, carries nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Spans(Option<Box<DeviceSpans>>);
+
+impl From<DeviceSpans> for Spans {
+    fn from(spans: DeviceSpans) -> Self {
+        Spans(Some(Box::new(spans)))
+    }
+}
+
+impl std::ops::Deref for Spans {
+    type Target = DeviceSpans;
+
+    fn deref(&self) -> &DeviceSpans {
+        const NONE: &DeviceSpans = &DeviceSpans { write: None, kernel: None, read: None, call: None };
+        self.0.as_deref().unwrap_or(NONE)
+    }
+}
+
 /// What a call of a [`BlockingLane`] brought back.
 #[derive(Debug)]
 pub enum Called<S> {
     /// Nothing landed: the call only moved work along (a primer).
     Nothing,
     /// This set's result is in its output buffers.
-    Landed(Flight<S>, DeviceSpans),
+    Landed(Flight<S>, Spans),
     /// This item failed; the lane goes on.
-    Failed(Flight<S>, DeviceError),
+    Failed(Flight<S>, Box<DeviceError>),
     /// The device is gone. Every set still inside the lane is lost with it and never reused.
-    Lost(DeviceError),
+    Lost(Box<DeviceError>),
 }
 
 /// A lane whose calls return when the device is done.

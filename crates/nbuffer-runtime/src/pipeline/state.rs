@@ -311,20 +311,20 @@ impl<H: HostStages> State<H> {
     pub(super) fn called(&mut self, lane: usize, called: Called<H::Set>, call: Stamps) {
         match called {
             Called::Nothing => {}
-            Called::Landed(flight, spans) => self.landed(flight, spans, call),
+            Called::Landed(flight, spans) => self.landed(flight, &spans, call),
             Called::Failed(flight, error) => {
                 let slot = flight.id;
                 if self.is_in_flight(slot) {
                     self.rings[slot.lane][slot.set].set = Some(flight.set);
-                    self.put(slot.sequence, Err(device_error(slot, Arc::new(error))));
+                    self.put(slot.sequence, Err(device_error(slot, Arc::from(error))));
                     self.report(Event::CallFailed(slot));
                 }
             }
-            Called::Lost(error) => self.lose(lane, error),
+            Called::Lost(error) => self.lose(lane, *error),
         }
     }
 
-    fn landed(&mut self, flight: Flight<H::Set>, spans: DeviceSpans, call: Stamps) {
+    fn landed(&mut self, flight: Flight<H::Set>, spans: &DeviceSpans, call: Stamps) {
         let Flight { id: slot, set } = flight;
         if !self.is_in_flight(slot) {
             // The lane was given up for lost and came back: its items have ended.

@@ -71,7 +71,7 @@ impl<H: HostStages> Done<H> {
 }
 
 fn lost_to_panic<S>(panic: Box<dyn Any + Send>) -> Called<S> {
-    Called::Lost(DeviceError::Panicked { message: panic_message(&*panic) })
+    Called::Lost(DeviceError::Panicked { message: panic_message(&*panic) }.into())
 }
 
 /// When a job ran, in nanoseconds since the run began; `None` when it was not timed.

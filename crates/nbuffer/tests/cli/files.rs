@@ -19,7 +19,7 @@ fn a_simulated_run_is_summed_up_whole() {
     let ran = run(args![
         "run",
         desk.identity(8),
-        desk.images(20),
+        desk.images(40),
         "--device",
         "sim:metis",
         "--cores",
@@ -41,13 +41,39 @@ fn a_simulated_run_is_summed_up_whole() {
     assert_eq!(summary["host_threads"], 3);
     assert_eq!(summary["double_buffer"], true);
     assert_eq!(summary["interrupted"], false);
-    assert_eq!(items(&summary), [20, 20, 0, 0]);
+    assert_eq!(items(&summary), [40, 40, 0, 0]);
     for stage in ["preprocess", "write", "kernel", "read", "postprocess"] {
         assert!(summary["stages"][stage].is_object(), "{stage} is measured");
     }
     assert!(summary["kernel"].is_object() && summary["plan"].is_object());
-    for word in ["20 ok", "sim:metis", "2 lanes, 5 buffer sets each, double buffering, 3 host threads"] {
+    for word in ["40 ok", "sim:metis", "2 lanes, 5 buffer sets each, double buffering, 3 host threads"] {
         assert!(ran.stderr.contains(word), "`{word}` in the closing table: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn a_plan_needs_16_kernels_per_lane() {
+    let desk = Desk::new();
+    let (model, images) = (desk.identity(8), desk.images(32));
+    for (limit, planned) in [("31", false), ("32", true)] {
+        let summary = desk.path("s.json");
+        run(args![
+            "run",
+            model,
+            images,
+            "--device",
+            "sim:metis",
+            "--cores",
+            "2",
+            "--limit",
+            limit,
+            "--summary",
+            summary
+        ])
+        .exit(0);
+        let summary = desk.summary("s.json");
+        assert!(summary["kernel"].is_object());
+        assert_eq!(summary["plan"].is_object(), planned, "{limit} items on 2 lanes");
     }
 }
 
