@@ -25,7 +25,7 @@ const SPIN: Duration = Duration::from_micros(20);
 
 /// How long the one thread that stands by sleeps before it looks by itself whether work is left lying, and
 /// how long at most while nothing moves.
-const STANDBY: Duration = Duration::from_millis(1);
+const STANDBY: Duration = Duration::from_millis(2);
 const STANDBY_MAX: Duration = Duration::from_millis(64);
 
 /// The most results handed out in one go.
@@ -369,9 +369,8 @@ impl<H: HostStages> Shared<H> {
         if crew.spinning {
             return self.hint.set();
         }
-        if back_soon && (crew.standby || crew.active > 1) {
-            // Should the caller be held up after all, another active thread or the one that stands by finds
-            // the work by itself.
+        if back_soon && crew.standby {
+            // Should the caller be held up after all, the one that stands by finds the work by itself.
             return;
         }
         if crew.parked > 0 {
