@@ -55,6 +55,8 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelSummary>,
     /// What the measured stage times allow, beside what was reached.
+    ///
+    /// Left out of runs with fewer than 16 kernels per lane on average: their period means nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanSummary>,
     /// Memory of all buffer sets, and of the model on the device.
