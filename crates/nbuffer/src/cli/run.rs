@@ -13,7 +13,7 @@ use nbuffer::schedule::Order;
 use nbuffer::summary::Summary;
 use nbuffer::{Buffering, Failure, Finished, Job, Model, Running, Settings, class_of_folder, inputs};
 
-use super::sink::{Pace, Reach, Sink};
+use super::sink::{self, Pace, Reach, Sink};
 use super::values::{AutoOr, OrderArg, Switch, TimeOrNone, at_least_one, count, three};
 use super::{Status, table};
 
@@ -97,13 +97,14 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     let labels = settings.labels.or_else(|| model.labels.clone()).unwrap_or_default();
 
     let running = job.run(images.source)?;
+    sink.begin()?;
     stop_on_interrupt(&running)?;
     let finished = collect(running, sink, &progress, &labels)?;
     progress.finish_and_clear();
 
     if let (Some(mut file), Some(path)) = (summary_file, &args.summary) {
-        serde_json::to_writer_pretty(&mut file, &finished.summary)
-            .map_err(std::io::Error::from)
+        sink::begin(&file)
+            .and_then(|()| Ok(serde_json::to_writer_pretty(&mut file, &finished.summary)?))
             .and_then(|()| file.write_all(b"\n"))
             .with_context(|| format!("cannot write --summary `{}`", path.display()))?;
     }
@@ -199,7 +200,7 @@ fn images(args: &Args) -> anyhow::Result<Images> {
 }
 
 fn create(path: &Path, option: &str) -> anyhow::Result<File> {
-    File::create(path).with_context(|| format!("cannot write {option} `{}`", path.display()))
+    sink::open_to_write(path).with_context(|| format!("cannot write {option} `{}`", path.display()))
 }
 
 fn progress(count: Option<u64>, quiet: bool) -> ProgressBar {

@@ -43,6 +43,18 @@ struct Stdout {
     flush_each: bool,
 }
 
+/// Opens a file to be written, and leaves what is in it: a set-up that still fails must not cost an old result.
+/// [`begin`] empties it.
+pub(super) fn open_to_write(path: &Path) -> io::Result<File> {
+    File::options().write(true).create(true).truncate(false).open(path)
+}
+
+/// Empties a file that is about to be written.
+pub(super) fn begin(file: &File) -> io::Result<()> {
+    // Pipes and devices have no length to set.
+    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
+}
+
 /// Whether the results still go anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reach {
@@ -55,7 +67,7 @@ impl Sink {
     pub(super) fn open(file: Option<&Path>, quiet: bool, pace: Pace) -> anyhow::Result<Self> {
         let open = |path: &Path| -> anyhow::Result<_> {
             let file =
-                File::create(path).with_context(|| format!("cannot write --output `{}`", path.display()))?;
+                open_to_write(path).with_context(|| format!("cannot write --output `{}`", path.display()))?;
             Ok((path.to_owned(), BufWriter::new(file)))
         };
         let stdout = io::stdout();
@@ -66,6 +78,16 @@ impl Sink {
             quiet,
             pace,
         })
+    }
+
+    /// Empties the file, now that there will be results.
+    pub(super) fn begin(&self) -> anyhow::Result<()> {
+        match &self.file {
+            Some((path, file)) => {
+                begin(file.get_ref()).with_context(|| format!("cannot write --output `{}`", path.display()))
+            }
+            None => Ok(()),
+        }
     }
 
     /// Writes what became of one item.
