@@ -5,6 +5,45 @@
 /// Far beyond any machine, near enough that a mistyped number is an error and not an allocation.
 pub const LIMIT: usize = 65_536;
 
+/// The buffer sets of one lane's ring, and how they are recycled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Sets {
+    /// N sets that travel whole, from preprocess to the end of postprocess.
+    Joint(usize),
+    /// Inputs and outputs recycled apart: an input is free again when its kernel has ended, and an output is taken
+    /// when its item is handed to the device. The same period needs fewer sets.
+    Split {
+        /// Input sets.
+        inputs: usize,
+        /// Output sets.
+        outputs: usize,
+    },
+}
+
+/// Threads for host steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HostThreads {
+    /// C threads, each for whatever is to be done.
+    Shared(usize),
+    /// Threads for one stage only.
+    Split {
+        /// For preprocess.
+        preprocess: usize,
+        /// For postprocess.
+        postprocess: usize,
+    },
+}
+
+/// Whether the two directions of a link share one channel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Duplex {
+    /// Each direction has a channel of its own.
+    #[default]
+    Full,
+    /// One channel for both.
+    Half,
+}
+
 /// One lane: a prepared model instance and its ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneConfig {

@@ -45,7 +45,9 @@ mod window;
 
 use std::collections::VecDeque;
 
-pub use config::{Config, ConfigError, Flush, LIMIT, LaneChoice, LaneConfig, Order};
+pub use config::{
+    Config, ConfigError, Duplex, Flush, HostThreads, LIMIT, LaneChoice, LaneConfig, Order, Sets,
+};
 use ring::Ring;
 pub use ring::SetState;
 use window::Window;
