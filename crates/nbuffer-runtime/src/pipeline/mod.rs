@@ -19,6 +19,16 @@ pub use report::{Report, SourceEnd};
 use state::State;
 use worker::Shared;
 
+/// What a thread may be busy with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Take,
+    Preprocess,
+    Call,
+    Postprocess,
+    Deliver,
+}
+
 /// The host's part in an item's way through a pipeline.
 ///
 /// Both stages may run for several items at once, on any host thread.

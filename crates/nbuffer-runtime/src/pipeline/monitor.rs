@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nbuffer_core::schedule::Event;
 
-use super::step::nanos;
+use super::state::nanos;
 use super::worker::Shared;
 use super::{HostStages, Options};
 use crate::device::DeviceError;

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use nbuffer_core::measure::{Measures, Nanos, Stage};
-use nbuffer_core::schedule::{Command, Event, Outcome, Schedule, Sequence, SetState, Slot, Step};
+use nbuffer_core::schedule::{Event, Outcome, Schedule, Sequence, SetState, Slot, Step};
 
-use super::step::{Done, Ended, Job, Kind, Source, Stamps, nanos};
-use super::{Delivery, HostStages, Options, Report, SourceEnd, Timing};
+use super::step::Ended;
+use super::worker::Stamps;
+use super::{Delivery, HostStages, Kind, Options, Report, SourceEnd, Timing};
 use crate::device::DeviceError;
 use crate::item_error::{ItemError, Step as Where};
 use crate::lane::{BlockingLane, Called, DeviceSpan, DeviceSpans, Flight, QueuedLane};
@@ -18,16 +19,19 @@ use crate::lane::{BlockingLane, Called, DeviceSpan, DeviceSpans, Flight, QueuedL
 /// Work that takes less than this is not worth waking a thread for: a wake-up costs more.
 const SHORT_NS: f64 = 3_000.0;
 
+/// The source, where items come from.
+pub(super) type Source<H> = Box<dyn Iterator<Item = <H as HostStages>::Item> + Send>;
+
 /// One place of a ring: the buffer set when it is at rest, and what goes with the item in it.
-struct Place<H: HostStages> {
-    set: Option<H::Set>,
-    carry: Option<H::Carry>,
+pub(super) struct Place<H: HostStages> {
+    pub(super) set: Option<H::Set>,
+    pub(super) carry: Option<H::Carry>,
     /// When the item was taken; `None` when it is not timed.
-    taken_at: Option<Nanos>,
+    pub(super) taken_at: Option<Nanos>,
     /// Host time spent on the item so far.
-    work: Nanos,
+    pub(super) work: Nanos,
     /// When the set was handed to its device; kept for the watchdog.
-    submitted_at: Nanos,
+    pub(super) submitted_at: Nanos,
 }
 
 /// An item that was taken and has no buffer set yet, with when it was taken. In place of one that its
@@ -55,9 +59,9 @@ pub(super) struct State<H: HostStages> {
     pub(super) schedule: Schedule,
     rings: Vec<Vec<Place<H>>>,
     pub(super) lanes: Vec<LaneState<H::Set>>,
-    source: Option<Source<H>>,
+    pub(super) source: Option<Source<H>>,
     source_end: SourceEnd,
-    held: Option<Held<H::Item>>,
+    pub(super) held: Option<Held<H::Item>>,
     /// Results that wait for their turn; item `sequence` at `sequence & mask`.
     results: Vec<Option<Result<H::Output, ItemError>>>,
     mask: u64,
@@ -125,95 +129,30 @@ impl<H: HostStages> State<H> {
         self.means[kind as usize] < SHORT_NS
     }
 
-    /// Takes note of how long a task took.
-    pub(super) fn took(&mut self, kind: Kind, ns: f64) {
+    /// Takes note of when a task ran.
+    pub(super) fn took(&mut self, kind: Kind, start: Nanos, end: Nanos) {
+        self.last_event = self.last_event.max(end);
+        let ns = (end - start) as f64;
         let mean = &mut self.means[kind as usize];
         *mean = if mean.is_finite() { *mean + (ns - *mean) / 8.0 } else { ns };
     }
 
-    /// Takes the next command and what it needs out of the state.
-    pub(super) fn begin(&mut self, worker: usize) -> Option<(Job<H>, bool)> {
-        let command = self.schedule.next()?;
-        Some(match command {
-            Command::Take => {
-                let Some(source) = self.source.take() else {
-                    // It panicked when it was asked last.
-                    self.schedule.report(Event::SourceEnded);
-                    return self.begin(worker);
-                };
-                let sequence = self.schedule.totals().taken;
-                let timed = self.timing == Timing::Every || !self.is_short() || sequence.is_multiple_of(64);
-                (Job::Take(source), timed)
-            }
-            Command::Preprocess(slot) => {
-                let (item, taken_at) = self.held.take().expect("an item is preprocessed after it was taken");
-                let place = &mut self.rings[slot.lane][slot.set];
-                place.taken_at = taken_at;
-                place.work = 0;
-                let set = place.set.take().expect("a free set is in its ring");
-                (Job::Preprocess(slot, item, set), taken_at.is_some())
-            }
-            Command::Submit(id) => {
-                let place = &mut self.rings[id.lane][id.set];
-                let flight = Flight { id, set: place.set.take().expect("a filled set is in its ring") };
-                let timed = place.taken_at.is_some();
-                if self.watched {
-                    place.submitted_at = nanos(self.epoch);
-                }
-                (self.call(id.lane, worker, Some(flight)), timed)
-            }
-            Command::Flush(lane) => (self.call(lane, worker, None), true),
-            Command::Postprocess(slot) => {
-                let place = &mut self.rings[slot.lane][slot.set];
-                let carry = place.carry.take().expect("preprocess left a carry");
-                let set = place.set.take().expect("a landed set is in its ring");
-                (Job::Postprocess(slot, carry, set), place.taken_at.is_some())
-            }
-        })
+    /// Whether the next item will be timed.
+    pub(super) fn times_next(&self) -> bool {
+        self.timing == Timing::Every || !self.is_short() || self.schedule.totals().taken.is_multiple_of(64)
     }
 
-    fn call(&mut self, index: usize, worker: usize, flight: Option<Flight<H::Set>>) -> Job<H> {
-        let lane = &mut self.lanes[index];
-        let item = flight.as_ref().map(|flight| flight.id.sequence);
-        let since = if self.watched { nanos(self.epoch) } else { 0 };
-        lane.in_call = Some(InCall { since, worker, item });
-        match &mut lane.kind {
-            LaneKind::Blocking(lane) => Job::Call(index, lane.take().expect("one call at a time"), flight),
-            LaneKind::Queued(lane) => {
-                let flight = flight.expect("a queued lane has no lag and needs no flush call");
-                Job::Submit(lane.take().expect("one call at a time"), flight)
-            }
-        }
+    pub(super) fn place(&mut self, slot: Slot) -> &mut Place<H> {
+        &mut self.rings[slot.lane][slot.set]
     }
 
-    /// Puts back what a step left, and tells the schedule.
-    pub(super) fn finish(&mut self, done: Done<H>, stamps: Stamps) {
-        if let Some((start, end)) = stamps {
-            self.last_event = self.last_event.max(end);
-            self.took(done.kind(), (end - start) as f64);
-        }
-        match done {
-            Done::Take(source, item) => self.taken(source, item, stamps),
-            Done::Preprocess(slot, set, ended) => self.preprocessed(slot, set, ended, stamps),
-            Done::Call(lane, object, called) => {
-                if !matches!(called, Called::Lost(_)) {
-                    self.returned(lane, LaneKind::Blocking(Some(object)));
-                }
-                self.called(lane, called, stamps);
-                self.schedule.report(Event::CallReturned(lane));
-            }
-            Done::Submit(lane, object, lost) => {
-                self.returned(lane, LaneKind::Queued(Some(object)));
-                if let Some(called) = lost {
-                    self.called(lane, called, stamps);
-                }
-                self.schedule.report(Event::CallReturned(lane));
-            }
-            Done::Postprocess(slot, set, ended) => self.postprocessed(slot, set, ended, stamps),
-        }
+    /// The time, if a watchdog wants to know it.
+    pub(super) fn now_if_watched(&self) -> Nanos {
+        if self.watched { nanos(self.epoch) } else { 0 }
     }
 
-    fn returned(&mut self, lane: usize, kind: LaneKind<H::Set>) {
+    /// A lane's call came back.
+    pub(super) fn returned(&mut self, lane: usize, kind: LaneKind<H::Set>) {
         // A call that was given up may return after its pipeline has ended.
         if let Some(state) = self.lanes.get_mut(lane) {
             state.in_call = None;
@@ -221,14 +160,14 @@ impl<H: HostStages> State<H> {
         }
     }
 
-    fn taken(&mut self, source: Option<Source<H>>, item: Option<Result<H::Item, String>>, stamps: Stamps) {
-        self.source = source;
-        let Some(item) = item else {
-            if self.source_end == SourceEnd::Open {
-                self.source_end = SourceEnd::Exhausted;
-            }
-            return self.schedule.report(Event::SourceEnded);
-        };
+    pub(super) fn source_ended(&mut self) {
+        if self.source_end == SourceEnd::Open {
+            self.source_end = SourceEnd::Exhausted;
+        }
+        self.schedule.report(Event::SourceEnded);
+    }
+
+    pub(super) fn taken(&mut self, item: Result<H::Item, String>, stamps: Stamps) {
         if !self.schedule.is_asking() {
             // Cancelled meanwhile, or every lane is lost: the item is not taken.
             return self.schedule.report(Event::Taken);
@@ -245,7 +184,7 @@ impl<H: HostStages> State<H> {
         self.schedule.report(Event::Taken);
     }
 
-    fn preprocessed(&mut self, slot: Slot, set: H::Set, ended: Ended<H::Carry>, stamps: Stamps) {
+    pub(super) fn preprocessed(&mut self, slot: Slot, set: H::Set, ended: Ended<H::Carry>, stamps: Stamps) {
         let place = &mut self.rings[slot.lane][slot.set];
         place.set = Some(set);
         if let Some((start, end)) = stamps {
@@ -265,7 +204,7 @@ impl<H: HostStages> State<H> {
         self.report(Event::Preprocessed(slot, step));
     }
 
-    fn postprocessed(&mut self, slot: Slot, set: H::Set, ended: Ended<H::Output>, stamps: Stamps) {
+    pub(super) fn postprocessed(&mut self, slot: Slot, set: H::Set, ended: Ended<H::Output>, stamps: Stamps) {
         let place = &mut self.rings[slot.lane][slot.set];
         place.set = Some(set);
         if let Some((start, end)) = stamps {
@@ -471,4 +410,9 @@ impl<H: HostStages> State<H> {
 
 fn device_error(slot: Slot, source: Arc<DeviceError>) -> ItemError {
     ItemError::Device { sequence: slot.sequence, lane: slot.lane, source }
+}
+
+/// Nanoseconds since `epoch`.
+pub(super) fn nanos(epoch: Instant) -> Nanos {
+    epoch.elapsed().as_nanos() as Nanos
 }

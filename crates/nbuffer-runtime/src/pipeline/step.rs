@@ -1,19 +1,19 @@
-//! One step, carried out without the lock: what it needs, what it leaves.
+//! The steps: each takes what it needs out of the shared state, runs without the lock, and puts back what it
+//! leaves.
 
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::sync::{Arc, MutexGuard};
 
-use nbuffer_core::measure::Nanos;
-use nbuffer_core::schedule::Slot;
+use nbuffer_core::schedule::{Command, Event, Slot};
 
-use super::HostStages;
+use super::state::{InCall, LaneKind};
+use super::worker::{Crew, Shared};
+use super::{HostStages, Kind};
 use crate::device::DeviceError;
 use crate::item_error::{BoxError, panic_message};
-use crate::lane::{BlockingLane, Called, Flight, QueuedLane};
+use crate::lane::{Called, Flight};
 
-/// The source, where items come from.
-pub(super) type Source<H> = Box<dyn Iterator<Item = <H as HostStages>::Item> + Send>;
+/// The state under its lock, as it goes from hand to hand.
+type Guard<'a, H> = MutexGuard<'a, Crew<H>>;
 
 /// What a user's stage left: its value, its error, or what its panic said.
 pub(super) enum Ended<T> {
@@ -22,109 +22,135 @@ pub(super) enum Ended<T> {
     Panicked(String),
 }
 
-fn guard<T>(stage: impl FnOnce() -> Result<T, BoxError>) -> Ended<T> {
-    match catch_unwind(AssertUnwindSafe(stage)) {
-        Ok(Ok(value)) => Ended::Done(value),
-        Ok(Err(error)) => Ended::Failed(error),
-        Err(panic) => Ended::Panicked(panic_message(&*panic)),
-    }
-}
-
-/// A command with everything that carrying it out needs, moved out of the shared state.
-pub(super) enum Job<H: HostStages> {
-    Take(Source<H>),
-    /// An item that is there in name only: its source panicked when it was asked for it.
-    Preprocess(Slot, Result<H::Item, String>, H::Set),
-    Call(usize, Box<dyn BlockingLane<H::Set>>, Option<Flight<H::Set>>),
-    Submit(Box<dyn QueuedLane<H::Set>>, Flight<H::Set>),
-    Postprocess(Slot, H::Carry, H::Set),
-}
-
-/// What a thread may be busy with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Take,
-    Preprocess,
-    Call,
-    Postprocess,
-    Deliver,
-}
-
-/// What a job left, to be put back into the shared state.
-pub(super) enum Done<H: HostStages> {
-    Take(Option<Source<H>>, Option<Result<H::Item, String>>),
-    Preprocess(Slot, H::Set, Ended<H::Carry>),
-    Call(usize, Box<dyn BlockingLane<H::Set>>, Called<H::Set>),
-    Submit(usize, Box<dyn QueuedLane<H::Set>>, Option<Called<H::Set>>),
-    Postprocess(Slot, H::Set, Ended<H::Output>),
-}
-
-impl<H: HostStages> Done<H> {
-    pub(super) fn kind(&self) -> Kind {
-        match self {
-            Done::Take(..) => Kind::Take,
-            Done::Preprocess(..) => Kind::Preprocess,
-            Done::Call(..) | Done::Submit(..) => Kind::Call,
-            Done::Postprocess(..) => Kind::Postprocess,
+impl<T> From<std::thread::Result<Result<T, BoxError>>> for Ended<T> {
+    fn from(result: std::thread::Result<Result<T, BoxError>>) -> Self {
+        match result {
+            Ok(Ok(value)) => Ended::Done(value),
+            Ok(Err(error)) => Ended::Failed(error),
+            Err(panic) => Ended::Panicked(panic_message(&*panic)),
         }
     }
 }
 
-fn lost_to_panic<S>(panic: Box<dyn Any + Send>) -> Called<S> {
-    Called::Lost(DeviceError::Panicked { message: panic_message(&*panic) }.into())
-}
-
-/// When a job ran, in nanoseconds since the run began; `None` when it was not timed.
-pub(super) type Stamps = Option<(Nanos, Nanos)>;
-
-impl<H: HostStages> Job<H> {
-    pub(super) fn kind(&self) -> Kind {
-        match self {
-            Job::Take(_) => Kind::Take,
-            Job::Preprocess(..) => Kind::Preprocess,
-            Job::Call(..) | Job::Submit(..) => Kind::Call,
-            Job::Postprocess(..) => Kind::Postprocess,
+impl<H: HostStages> Shared<H> {
+    /// Carries out what the schedule said.
+    pub(super) fn carry_out<'a>(
+        self: &'a Arc<Self>,
+        command: Command,
+        crew: Guard<'a, H>,
+        me: usize,
+    ) -> Guard<'a, H> {
+        match command {
+            Command::Take => self.take(crew, me),
+            Command::Preprocess(slot) => self.preprocess(crew, slot),
+            Command::Submit(slot) => self.call(crew, slot.lane, Some(slot), me),
+            Command::Flush(lane) => self.call(crew, lane, None, me),
+            Command::Postprocess(slot) => self.postprocess(crew, slot),
         }
     }
 
-    /// Carries the job out. No lock is held, so stages of other items run meanwhile.
-    pub(super) fn run(self, stages: &H, epoch: Instant, timed: bool) -> (Done<H>, Stamps) {
-        let start = timed.then(|| nanos(epoch));
-        let done = match self {
-            Job::Take(mut source) => match catch_unwind(AssertUnwindSafe(|| source.next())) {
-                Ok(Some(item)) => Done::Take(Some(source), Some(Ok(item))),
-                // An iterator that has ended is not asked again.
-                Ok(None) => Done::Take(None, None),
-                Err(panic) => Done::Take(None, Some(Err(panic_message(&*panic)))),
-            },
-            Job::Preprocess(slot, item, mut set) => {
-                let ended = match item {
-                    Ok(item) => guard(|| stages.preprocess(item, &mut set)),
-                    Err(panic) => Ended::Panicked(panic),
-                };
-                Done::Preprocess(slot, set, ended)
+    fn take<'a>(self: &'a Arc<Self>, mut crew: Guard<'a, H>, me: usize) -> Guard<'a, H> {
+        let state = &mut crew.state;
+        let timed = state.times_next();
+        let Some(mut source) = state.source.take() else {
+            // It panicked when it was asked last.
+            state.schedule.report(Event::SourceEnded);
+            return crew;
+        };
+        crew.in_source = Some(me);
+        // An iterator that has ended or panicked is not asked again; it is dropped here, without the lock.
+        let step = move || source.next().map(|item| (item, source));
+        let (mut crew, item, stamps) = self.unlocked(crew, Kind::Take, timed, step);
+        if crew.in_source == Some(me) {
+            crew.in_source = None;
+        }
+        match item {
+            Ok(Some((item, source))) => {
+                crew.state.source = Some(source);
+                crew.state.taken(Ok(item), stamps);
             }
-            // A lane that panics took its set down with it, and is in an unknown state: it is lost.
-            Job::Call(index, mut lane, flight) => {
-                let called =
-                    catch_unwind(AssertUnwindSafe(|| lane.call(flight))).unwrap_or_else(lost_to_panic);
-                Done::Call(index, lane, called)
-            }
-            Job::Submit(mut lane, flight) => {
-                let index = flight.id.lane;
-                let submitted = catch_unwind(AssertUnwindSafe(|| lane.submit(flight)));
-                Done::Submit(index, lane, submitted.err().map(lost_to_panic))
-            }
-            Job::Postprocess(slot, carry, mut set) => {
-                let ended = guard(|| stages.postprocess(carry, &mut set));
-                Done::Postprocess(slot, set, ended)
+            Ok(None) => crew.state.source_ended(),
+            Err(panic) => crew.state.taken(Err(panic_message(&*panic)), stamps),
+        }
+        crew
+    }
+
+    fn preprocess<'a>(self: &'a Arc<Self>, mut crew: Guard<'a, H>, slot: Slot) -> Guard<'a, H> {
+        let state = &mut crew.state;
+        let (item, taken_at) = state.held.take().expect("an item is preprocessed after it was taken");
+        let place = state.place(slot);
+        place.taken_at = taken_at;
+        place.work = 0;
+        let mut set = place.set.take().expect("a free set is in its ring");
+        let item = match item {
+            Ok(item) => item,
+            Err(panic) => {
+                state.preprocessed(slot, set, Ended::Panicked(panic), None);
+                return crew;
             }
         };
-        (done, start.map(|start| (start, nanos(epoch))))
+        let step = || self.stages.preprocess(item, &mut set);
+        let (mut crew, ended, stamps) = self.unlocked(crew, Kind::Preprocess, taken_at.is_some(), step);
+        crew.state.preprocessed(slot, set, ended.into(), stamps);
+        crew
     }
-}
 
-/// Nanoseconds since `epoch`.
-pub(super) fn nanos(epoch: Instant) -> Nanos {
-    epoch.elapsed().as_nanos() as Nanos
+    fn postprocess<'a>(self: &'a Arc<Self>, mut crew: Guard<'a, H>, slot: Slot) -> Guard<'a, H> {
+        let place = crew.state.place(slot);
+        let timed = place.taken_at.is_some();
+        let carry = place.carry.take().expect("preprocess left a carry");
+        let mut set = place.set.take().expect("a landed set is in its ring");
+        let step = || self.stages.postprocess(carry, &mut set);
+        let (mut crew, ended, stamps) = self.unlocked(crew, Kind::Postprocess, timed, step);
+        crew.state.postprocessed(slot, set, ended.into(), stamps);
+        crew
+    }
+
+    /// One call of a lane: with a set, or to push its oldest result out.
+    fn call<'a>(
+        self: &'a Arc<Self>,
+        mut crew: Guard<'a, H>,
+        index: usize,
+        slot: Option<Slot>,
+        worker: usize,
+    ) -> Guard<'a, H> {
+        let state = &mut crew.state;
+        let since = state.now_if_watched();
+        let mut timed = true;
+        let flight = slot.map(|id| {
+            let place = state.place(id);
+            place.submitted_at = since;
+            timed = place.taken_at.is_some();
+            Flight { id, set: place.set.take().expect("a filled set is in its ring") }
+        });
+        let lane = &mut state.lanes[index];
+        lane.in_call = Some(InCall { since, worker, item: slot.map(|slot| slot.sequence) });
+        // A lane that panics took its set down with it, and is in an unknown state: it is lost.
+        let lost = |panic: Box<dyn std::any::Any + Send>| {
+            Called::Lost(DeviceError::Panicked { message: panic_message(&*panic) }.into())
+        };
+        match &mut lane.kind {
+            LaneKind::Blocking(lane) => {
+                let mut lane = lane.take().expect("one call at a time");
+                let (mut crew, called, stamps) = self.unlocked(crew, Kind::Call, timed, || lane.call(flight));
+                let called = called.unwrap_or_else(lost);
+                crew.state.returned(index, LaneKind::Blocking(Some(lane)));
+                crew.state.called(index, called, stamps);
+                crew.state.schedule.report(Event::CallReturned(index));
+                crew
+            }
+            LaneKind::Queued(lane) => {
+                let mut lane = lane.take().expect("one call at a time");
+                let flight = flight.expect("a queued lane has no lag and needs no flush call");
+                let (mut crew, called, stamps) =
+                    self.unlocked(crew, Kind::Call, timed, || lane.submit(flight));
+                crew.state.returned(index, LaneKind::Queued(Some(lane)));
+                if let Err(panic) = called {
+                    crew.state.called(index, lost(panic), stamps);
+                }
+                crew.state.schedule.report(Event::CallReturned(index));
+                crew
+            }
+        }
+    }
 }

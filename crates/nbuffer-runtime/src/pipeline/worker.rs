@@ -14,9 +14,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::state::{LaneKind, LaneState, State};
-use super::step::{Job, Kind};
-use super::{Delivery, HostStages, Options, Report};
+use nbuffer_core::measure::Nanos;
+
+use super::state::{LaneKind, LaneState, State, nanos};
+use super::{Delivery, HostStages, Kind, Options, Report};
 use crate::device::DeviceError;
 use crate::lane::{Called, Completions, Lane};
 
@@ -28,25 +29,13 @@ const SPIN: Duration = Duration::from_micros(20);
 const STANDBY: Duration = Duration::from_millis(2);
 const STANDBY_MAX: Duration = Duration::from_millis(64);
 
+/// When a step ran, in nanoseconds since the run began; `None` when it was not timed.
+pub(super) type Stamps = Option<(Nanos, Nanos)>;
+
 /// The most results handed out in one go.
 const BATCH: usize = 64;
 
 type Sink<H> = Box<dyn FnMut(&mut Vec<Delivery<<H as HostStages>::Output>>) + Send>;
-
-/// What a worker does next.
-enum Task<H: HostStages> {
-    Step(Job<H>, bool),
-    Deliver(Sink<H>, Vec<Delivery<H::Output>>),
-}
-
-impl<H: HostStages> Task<H> {
-    fn kind(&self) -> Kind {
-        match self {
-            Task::Step(job, _) => job.kind(),
-            Task::Deliver(..) => Kind::Deliver,
-        }
-    }
-}
 
 /// The state and the threads that work on it, under one lock.
 pub(super) struct Crew<H: HostStages> {
@@ -65,7 +54,7 @@ pub(super) struct Crew<H: HostStages> {
     standby_for: Duration,
     /// Counts finished tasks, so that the thread that stands by sees whether the others move.
     tasks: u64,
-    in_source: Option<usize>,
+    pub(super) in_source: Option<usize>,
     consumer: Consumer,
     sink: Option<Sink<H>>,
     delivering: bool,
@@ -134,46 +123,25 @@ impl Hint {
 }
 
 impl<H: HostStages> Crew<H> {
-    fn next_task(&mut self, worker: usize) -> Option<Task<H>> {
-        // While items take microseconds a result goes out at once; shorter ones go out in batches.
-        let at_once = !self.state.is_short() || self.state.undelivered * 2 >= self.state.window;
-        if at_once && let Some(task) = self.deliveries() {
-            return Some(task);
-        }
-        if let Some((job, timed)) = self.state.begin(worker) {
-            if matches!(job, Job::Take(_)) {
-                self.in_source = Some(worker);
-            }
-            return Some(Task::Step(job, timed));
-        }
-        self.deliveries()
+    /// Whether results are handed out before anything else is done. While items take microseconds a result
+    /// goes out at once; shorter ones go out in batches.
+    fn delivers_first(&self) -> bool {
+        self.can_deliver() && (!self.state.is_short() || self.state.undelivered * 2 >= self.state.window)
     }
 
-    fn deliveries(&mut self) -> Option<Task<H>> {
-        if self.sink.is_none() || !self.state.schedule.can_deliver() {
-            return None;
-        }
-        let mut batch = std::mem::take(&mut self.spare);
-        while batch.len() < BATCH
-            && let Some(delivery) = self.state.deliver()
-        {
-            batch.push(delivery);
-        }
-        self.delivering = true;
-        Some(Task::Deliver(self.sink.take()?, batch))
+    /// Whether results wait for a sink that is there.
+    fn can_deliver(&self) -> bool {
+        self.sink.is_some() && self.state.schedule.can_deliver()
     }
 
     fn has_work(&self) -> bool {
-        self.state.schedule.has_work() || self.sink.is_some() && self.state.schedule.can_deliver()
+        self.can_deliver() || self.state.schedule.has_work()
     }
 
     /// No item will be taken and none is under way.
     pub(super) fn is_over(&self) -> bool {
         let schedule = &self.state.schedule;
-        !schedule.wants_items()
-            && schedule.is_settled()
-            && !self.delivering
-            && (self.sink.is_none() || !schedule.can_deliver())
+        !schedule.wants_items() && schedule.is_settled() && !self.delivering && !self.can_deliver()
     }
 
     /// One of the lanes is lost; a thread that sits in a call of it is not waited for.
@@ -268,16 +236,21 @@ impl<H: HostStages> Shared<H> {
             // Short items are handed out faster by one thread than by two that fight for the lock.
             let crowded = crew.active > 0 && crew.state.is_short() && !must_act;
             must_act = false;
-            let task = if crowded { None } else { crew.next_task(me) };
-            let Some(task) = task else {
+            if crowded {
                 (crew, must_act) = self.rest(crew);
                 continue;
-            };
+            }
+            let first = crew.delivers_first();
+            let command = if first { None } else { crew.state.schedule.next() };
+            if command.is_none() && !first && !crew.can_deliver() {
+                (crew, must_act) = self.rest(crew);
+                continue;
+            }
             crew.active += 1;
-            let brief = crew.state.is_brief(task.kind());
-            self.call_for_help(&mut crew, brief);
-            drop(crew);
-            crew = self.run(task, me);
+            crew = match command {
+                Some(command) => self.carry_out(command, crew, me),
+                None => self.deliver(crew),
+            };
             if crew.threads[me].abandoned {
                 break;
             }
@@ -291,37 +264,50 @@ impl<H: HostStages> Shared<H> {
         self.monitor.notify_all();
     }
 
-    /// Carries a task out without the lock, and puts back what it leaves.
-    fn run(&self, task: Task<H>, me: usize) -> MutexGuard<'_, Crew<H>> {
-        match task {
-            Task::Step(job, timed) => {
-                let (done, stamps) = job.run(&self.stages, self.epoch, timed);
-                let mut crew = self.lock();
-                if crew.in_source == Some(me) {
-                    crew.in_source = None;
-                }
-                crew.state.finish(done, stamps);
-                crew
-            }
-            Task::Deliver(mut sink, mut batch) => {
-                let start = Instant::now();
-                let ended = catch_unwind(AssertUnwindSafe(|| sink(&mut batch)));
-                batch.clear();
-                let took = start.elapsed();
-                let mut crew = self.lock();
-                crew.state.took(Kind::Deliver, took.as_nanos() as f64);
-                crew.delivering = false;
-                crew.spare = batch;
-                match ended {
-                    Ok(()) => crew.sink = Some(sink),
-                    Err(panic) => {
-                        crew.sink_panic = Some(panic);
-                        crew.state.cancel();
-                    }
-                }
-                crew
+    /// Runs one step of a stage, the source, a lane or the sink without the lock, so that others go on meanwhile.
+    /// Gives what the step gave, or its panic, and when it ran.
+    pub(super) fn unlocked<'a, T>(
+        self: &'a Arc<Self>,
+        mut crew: MutexGuard<'a, Crew<H>>,
+        kind: Kind,
+        timed: bool,
+        step: impl FnOnce() -> T,
+    ) -> (MutexGuard<'a, Crew<H>>, std::thread::Result<T>, Stamps) {
+        let brief = crew.state.is_brief(kind);
+        self.call_for_help(&mut crew, brief);
+        drop(crew);
+        let start = timed.then(|| nanos(self.epoch));
+        let ended = catch_unwind(AssertUnwindSafe(step));
+        let stamps = start.map(|start| (start, nanos(self.epoch)));
+        let mut crew = self.lock();
+        if let Some((start, end)) = stamps {
+            crew.state.took(kind, start, end);
+        }
+        (crew, ended, stamps)
+    }
+
+    /// Hands out what has ended.
+    fn deliver<'a>(self: &'a Arc<Self>, mut crew: MutexGuard<'a, Crew<H>>) -> MutexGuard<'a, Crew<H>> {
+        let mut sink = crew.sink.take().expect("there is a sink to deliver to");
+        let mut batch = std::mem::take(&mut crew.spare);
+        while batch.len() < BATCH
+            && let Some(delivery) = crew.state.deliver()
+        {
+            batch.push(delivery);
+        }
+        crew.delivering = true;
+        let (mut crew, ended, _) = self.unlocked(crew, Kind::Deliver, true, || sink(&mut batch));
+        batch.clear();
+        crew.delivering = false;
+        crew.spare = batch;
+        match ended {
+            Ok(()) => crew.sink = Some(sink),
+            Err(panic) => {
+                crew.sink_panic = Some(panic);
+                crew.state.cancel();
             }
         }
+        crew
     }
 
     /// Spins, then parks, until there may be work. True when nobody else moved meanwhile.
@@ -363,15 +349,14 @@ impl<H: HostStages> Shared<H> {
     /// Sees to it that somebody does the work that is left, if there is any. `back_soon` says that the caller
     /// is about to return for it sooner than anybody could be woken.
     pub(super) fn call_for_help(self: &Arc<Self>, crew: &mut Crew<H>, back_soon: bool) {
-        if crew.woken + crew.starting > 0 || !crew.has_work() {
+        // Should the caller be held up after all, the one that stands by finds the work by itself.
+        let can_wait = back_soon && crew.standby && !crew.spinning;
+        let nobody = !crew.spinning && crew.parked == 0 && crew.threads.len() >= crew.limit;
+        if crew.woken + crew.starting > 0 || can_wait || nobody || !crew.has_work() {
             return;
         }
         if crew.spinning {
             return self.hint.set();
-        }
-        if back_soon && crew.standby {
-            // Should the caller be held up after all, the one that stands by finds the work by itself.
-            return;
         }
         if crew.parked > 0 {
             crew.parked -= 1;
