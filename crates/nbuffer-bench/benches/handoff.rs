@@ -171,8 +171,8 @@ type Stages =
     Around<u64, u64, u64, Box<dyn Fn(u64) -> u64 + Send + Sync>, Box<dyn Fn(u64) -> u64 + Send + Sync>>;
 
 fn nbuffer(items: u64, us: f64) -> Pipeline<Stages> {
-    // One host thread and one lane: two steps at a time, as many as the peers' threads.
-    let options = Options { timing: Timing::Sampled, ..Options::new(TOKENS, 1) };
+    // The lane computes, so it shares the host threads: two steps at a time, as many as the peers' threads.
+    let options = Options { timing: Timing::Sampled, ..Options::new(TOKENS, THREADS) };
     let stages: Stages = Around::new(
         Box::new(move |x| before(x, us)) as Box<dyn Fn(u64) -> u64 + Send + Sync>,
         Box::new(move |x| after(x, us)) as Box<dyn Fn(u64) -> u64 + Send + Sync>,

@@ -35,6 +35,10 @@ where
     O: Send,
     F: FnMut(I) -> O + Send,
 {
+    fn computes(&self) -> bool {
+        true
+    }
+
     fn call(&mut self, flight: Option<Flight<Cell<I, O>>>) -> Called<Cell<I, O>> {
         let Some(Flight { id, mut set }) = flight else {
             return Called::Nothing;

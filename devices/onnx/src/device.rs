@@ -102,6 +102,10 @@ struct CpuCall {
 }
 
 impl DeviceCall for CpuCall {
+    fn computes(&self) -> bool {
+        true
+    }
+
     fn run(&mut self, inputs: &[HostBuffer], outputs: &mut [HostBuffer]) -> Result<CallSpans, DeviceError> {
         let start = Instant::now();
         self.session.run(inputs, outputs)?;

@@ -28,6 +28,10 @@ impl<C: DeviceCall> Blocking<C> {
 }
 
 impl<C: DeviceCall> BlockingLane<BufferSet> for Blocking<C> {
+    fn computes(&self) -> bool {
+        self.call.computes()
+    }
+
     fn call(&mut self, flight: Option<Flight<BufferSet>>) -> Called<BufferSet> {
         let Some(mut flight) = flight else {
             return Called::Nothing;

@@ -50,6 +50,10 @@ impl<C: DeviceCall> BlockingLane<BufferSet> for Lagged<C> {
         self.lag
     }
 
+    fn computes(&self) -> bool {
+        self.call.computes()
+    }
+
     fn call(&mut self, flight: Option<Flight<BufferSet>>) -> Called<BufferSet> {
         let mut submitted = flight.map(|flight| Inside { flight, spans: DeviceSpans::default() });
         let is_full = self.inside.len() == self.lag;

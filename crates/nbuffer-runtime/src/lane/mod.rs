@@ -96,6 +96,12 @@ pub trait BlockingLane<S>: Send {
         0
     }
 
+    /// Whether a call computes on a core of this machine instead of waiting for a device. Such lanes share the
+    /// threads of the host stages, as far as there are cores.
+    fn computes(&self) -> bool {
+        false
+    }
+
     /// One device call. `flight` is `None` for a flush call, which submits nothing and only pushes the
     /// oldest result out.
     fn call(&mut self, flight: Option<Flight<S>>) -> Called<S>;
@@ -170,6 +176,11 @@ pub trait DeviceCall: Send {
     /// By how many calls results come late: call k fills its `outputs` with the result of call k - lag.
     fn lag(&self) -> usize {
         0
+    }
+
+    /// Whether a call computes on a core of this machine instead of waiting for a device.
+    fn computes(&self) -> bool {
+        false
     }
 
     /// One call. With lag, `outputs` are those of the item whose result this call brings; while a pipelined

@@ -41,8 +41,8 @@ type Sink<H> = Box<dyn FnMut(&mut Vec<Delivery<<H as HostStages>::Output>>) + Se
 pub(super) struct Crew<H: HostStages> {
     pub(super) state: State<H>,
     threads: Vec<Worker>,
-    /// How many threads there may be: one per host step, one per blocking lane, one for the source.
-    limit: usize,
+    /// How many threads may run a task at once, beside the one that asks the source.
+    seats: usize,
     /// Running a task.
     active: usize,
     /// Waiting to be woken, woken and on their way, and started and on their way.
@@ -134,6 +134,11 @@ impl<H: HostStages> Crew<H> {
         self.sink.is_some() && self.state.schedule.can_deliver()
     }
 
+    /// Whether no further thread may run a task.
+    fn is_full(&self) -> bool {
+        self.active >= self.seats + usize::from(self.in_source.is_some())
+    }
+
     fn has_work(&self) -> bool {
         self.can_deliver() || self.state.schedule.has_work()
     }
@@ -148,10 +153,20 @@ impl<H: HostStages> Crew<H> {
     fn abandon(&mut self, lane: usize) {
         if let Some(call) = &self.state.lanes[lane].in_call {
             self.threads[call.worker].abandoned = true;
-            self.limit += 1;
+            self.seats += 1;
             self.active -= 1;
         }
     }
+}
+
+/// How many tasks are worth running at once: one per host thread, one per lane that waits for its device, and
+/// one per lane that computes as long as there are cores for it.
+fn seats<S>(lanes: &[Lane<S>], host_threads: usize, cores: usize) -> usize {
+    let blocking =
+        || lanes.iter().filter_map(|lane| if let Lane::Blocking(lane) = lane { Some(lane) } else { None });
+    let computing = blocking().filter(|lane| lane.computes()).count();
+    let waiting = blocking().count() - computing;
+    host_threads.max(cores.min(host_threads + computing)) + waiting
 }
 
 impl<H: HostStages> Shared<H> {
@@ -161,13 +176,14 @@ impl<H: HostStages> Shared<H> {
         lanes: Vec<Lane<H::Set>>,
         options: &Options,
     ) -> Arc<Self> {
-        let blocking = lanes.iter().filter(|lane| matches!(lane, Lane::Blocking(_))).count();
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let seats = seats(&lanes, options.host_threads, cores);
         let epoch = state.epoch();
         let shared = Arc::new(Shared {
             crew: Mutex::new(Crew {
                 state,
                 threads: Vec::new(),
-                limit: options.host_threads + blocking + 1,
+                seats,
                 active: 0,
                 parked: 0,
                 woken: 0,
@@ -188,7 +204,7 @@ impl<H: HostStages> Shared<H> {
             delivery: Condvar::new(),
             monitor: Condvar::new(),
             hint: Hint(AtomicU32::new(0)),
-            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            cores,
             epoch,
         });
         let weak = Arc::downgrade(&shared);
@@ -234,7 +250,7 @@ impl<H: HostStages> Shared<H> {
         let mut must_act = false;
         while !crew.is_over() {
             // Short items are handed out faster by one thread than by two that fight for the lock.
-            let crowded = crew.active > 0 && crew.state.is_short() && !must_act;
+            let crowded = !must_act && (crew.active > 0 && crew.state.is_short() || crew.is_full());
             must_act = false;
             if crowded {
                 (crew, must_act) = self.rest(crew);
@@ -351,8 +367,7 @@ impl<H: HostStages> Shared<H> {
     pub(super) fn call_for_help(self: &Arc<Self>, crew: &mut Crew<H>, back_soon: bool) {
         // Should the caller be held up after all, the one that stands by finds the work by itself.
         let can_wait = back_soon && crew.standby && !crew.spinning;
-        let nobody = !crew.spinning && crew.parked == 0 && crew.threads.len() >= crew.limit;
-        if crew.woken + crew.starting > 0 || can_wait || nobody || !crew.has_work() {
+        if crew.woken + crew.starting > 0 || can_wait || crew.is_full() || !crew.has_work() {
             return;
         }
         if crew.spinning {
@@ -362,7 +377,7 @@ impl<H: HostStages> Shared<H> {
             crew.parked -= 1;
             crew.woken += 1;
             self.work.notify_one();
-        } else if crew.threads.len() < crew.limit {
+        } else if crew.threads.len() <= crew.seats {
             crew.starting += 1;
             let me = crew.threads.len();
             let shared = Arc::clone(self);
@@ -373,8 +388,8 @@ impl<H: HostStages> Shared<H> {
                 Err(error) => {
                     crew.starting -= 1;
                     // Fewer threads are slower and not wrong; none at all cannot work.
-                    crew.limit = crew.threads.len();
-                    assert!(crew.limit > 0, "no thread can be started: {error}");
+                    crew.seats = crew.threads.len();
+                    assert!(crew.seats > 0, "no thread can be started: {error}");
                 }
             }
         }
