@@ -19,6 +19,9 @@ use crate::lane::{BlockingLane, Called, DeviceSpan, DeviceSpans, Flight, QueuedL
 /// Work that takes less than this is not worth waking a thread for: a wake-up costs more.
 const SHORT_NS: f64 = 3_000.0;
 
+/// Results of items with less work than this are handed to a consumer a few at a time.
+const QUICK_NS: f64 = 100_000.0;
+
 /// The source, where items come from.
 pub(super) type Source<H> = Box<dyn Iterator<Item = <H as HostStages>::Item> + Send>;
 
@@ -122,6 +125,11 @@ impl<H: HostStages> State<H> {
     /// Whether the work of an item is too short to be worth a wake-up.
     pub(super) fn is_short(&self) -> bool {
         self.mean_work < SHORT_NS
+    }
+
+    /// Whether items follow each other so quickly that a result may wait for the next few.
+    pub(super) fn is_quick(&self) -> bool {
+        self.mean_work < QUICK_NS
     }
 
     /// Whether a task of this kind is usually over before anybody could be woken.

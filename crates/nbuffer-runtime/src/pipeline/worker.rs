@@ -29,8 +29,14 @@ const SPIN: Duration = Duration::from_micros(20);
 const STANDBY: Duration = Duration::from_millis(2);
 const STANDBY_MAX: Duration = Duration::from_millis(64);
 
+/// How long the consumer may doze while items are quick: waking it costs two busy cores as much as half an item.
+const DOZE: Duration = Duration::from_millis(1);
+
 /// When a step ran, in nanoseconds since the run began; `None` when it was not timed.
 pub(super) type Stamps = Option<(Nanos, Nanos)>;
+
+/// A thread panicked under the lock.
+const BUG: &str = "a thread of this pipeline hit a bug in nbuffer";
 
 /// The most results handed out in one go.
 const BATCH: usize = 64;
@@ -67,6 +73,9 @@ pub(super) struct Crew<H: HostStages> {
 enum Consumer {
     Away,
     Spinning,
+    /// Parked for [`DOZE`] at most: it is woken for several results, since more will be there soon.
+    Dozing,
+    /// Woken for the next result.
     Parked,
 }
 
@@ -236,7 +245,7 @@ impl<H: HostStages> Shared<H> {
     ///
     /// If a thread panicked under the lock: nbuffer has a bug, and going on could lose items.
     pub(super) fn lock(&self) -> MutexGuard<'_, Crew<H>> {
-        self.crew.lock().expect("a thread of this pipeline hit a bug in nbuffer")
+        self.crew.lock().expect(BUG)
     }
 
     pub(super) fn epoch(&self) -> Instant {
@@ -346,11 +355,11 @@ impl<H: HostStages> Shared<H> {
         if stands_by {
             crew.standby = true;
             let time = crew.standby_for;
-            (crew, _) = self.work.wait_timeout(crew, time).expect("a thread of this pipeline hit a bug");
+            (crew, _) = self.work.wait_timeout(crew, time).expect(BUG);
             crew.standby = false;
             crew.standby_for = if crew.tasks == tasks { (time * 2).min(STANDBY_MAX) } else { STANDBY };
         } else {
-            crew = self.work.wait(crew).expect("a thread of this pipeline hit a bug");
+            crew = self.work.wait(crew).expect(BUG);
         }
         // Whoever woke this thread moved one from parked to woken; after a time-out nobody did.
         if crew.woken > 0 {
@@ -409,11 +418,16 @@ impl<H: HostStages> Shared<H> {
         if crew.consumer == Consumer::Away || !schedule.can_deliver() {
             return;
         }
-        if crew.consumer == Consumer::Parked {
-            crew.consumer = Consumer::Away;
-            self.delivery.notify_all();
-        } else if !crew.state.is_short() || crew.state.undelivered * 2 >= crew.state.window {
-            self.hint.set();
+        let several = crew.state.undelivered * 2 >= crew.state.window;
+        match crew.consumer {
+            Consumer::Away => {}
+            Consumer::Spinning if several || !crew.state.is_short() => self.hint.set(),
+            Consumer::Dozing if !several => {}
+            Consumer::Spinning => {}
+            Consumer::Dozing | Consumer::Parked => {
+                crew.consumer = Consumer::Away;
+                self.delivery.notify_all();
+            }
         }
     }
 
@@ -437,7 +451,7 @@ impl<H: HostStages> Shared<H> {
     /// Fetches results for the consumer; leaves `out` empty when the stream has ended.
     pub(super) fn fetch(self: &Arc<Self>, out: &mut VecDeque<Delivery<H::Output>>) {
         let mut crew = self.lock();
-        let mut spun = false;
+        let mut rests = [Consumer::Spinning, Consumer::Dozing].into_iter();
         loop {
             while out.len() < BATCH
                 && let Some(delivery) = crew.state.deliver()
@@ -448,18 +462,21 @@ impl<H: HostStages> Shared<H> {
                 // What was fetched made room in the reorder window.
                 return self.call_for_help(&mut crew, false);
             }
-            if !spun && crew.active < self.cores && self.cores > 1 {
-                spun = true;
-                crew.consumer = Consumer::Spinning;
-                let seen = self.hint.seen();
-                drop(crew);
-                self.hint.spin(seen);
-                crew = self.lock();
-            } else {
-                spun = false;
-                crew.consumer = Consumer::Parked;
-                crew = self.delivery.wait(crew).expect("a thread of this pipeline hit a bug");
-            }
+            let worthwhile = |rest: &Consumer| match rest {
+                Consumer::Spinning => crew.active < self.cores && self.cores > 1,
+                _ => crew.state.is_quick(),
+            };
+            crew.consumer = rests.find(worthwhile).unwrap_or(Consumer::Parked);
+            crew = match crew.consumer {
+                Consumer::Spinning => {
+                    let seen = self.hint.seen();
+                    drop(crew);
+                    self.hint.spin(seen);
+                    self.lock()
+                }
+                Consumer::Dozing => self.delivery.wait_timeout(crew, DOZE).expect(BUG).0,
+                _ => self.delivery.wait(crew).expect(BUG),
+            };
             crew.consumer = Consumer::Away;
         }
     }
@@ -479,7 +496,7 @@ impl<H: HostStages> Shared<H> {
         }));
         self.call_for_help(&mut crew, false);
         while !crew.is_over() {
-            crew = self.delivery.wait(crew).expect("a thread of this pipeline hit a bug");
+            crew = self.delivery.wait(crew).expect(BUG);
         }
         crew.sink = None;
         let panic = crew.sink_panic.take();
