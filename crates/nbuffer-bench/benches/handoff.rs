@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use nbuffer_bench::{CpuTimes, machine, quantile, verdict};
-use nbuffer_core::schedule::ConfigError;
-use nbuffer_runtime::{Around, Cell, Lane, Options, Pipeline, Timing};
+use nbuffer_runtime::{Around, Lane, Options, Pipeline, Timing};
 use rayon::iter::{ParallelBridge, ParallelIterator};
 
 /// Items on their way, and threads that the peers may use.
@@ -178,8 +177,7 @@ fn nbuffer(items: u64, us: f64) -> Pipeline<Stages> {
         Box::new(move |x| after(x, us)) as Box<dyn Fn(u64) -> u64 + Send + Sync>,
     );
     let lane = Lane::closure(move |x| middle(x, us));
-    Pipeline::start(0..items, stages, vec![lane], |_| Ok::<_, ConfigError>(Cell::Empty), &options)
-        .expect("the options are valid")
+    Pipeline::start(0..items, stages, vec![lane], &options).expect("the options are valid")
 }
 
 /// oneTBB's side, compiled here.

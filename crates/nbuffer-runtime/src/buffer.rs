@@ -1,7 +1,9 @@
-//! Host memory of a buffer set, and the buffer set itself.
+//! Host memory of a buffer set, the two halves of a set, and where they come from.
 
 use bytemuck::{Pod, Zeroable};
 use nbuffer_core::tensor::TensorInfo;
+
+use crate::device::DeviceError;
 
 /// One cache line, so that every buffer starts on one and any element type is aligned in it.
 #[derive(Clone, Copy, Pod, Zeroable)]
@@ -65,31 +67,90 @@ impl std::fmt::Debug for HostBuffer {
     }
 }
 
-/// The input and output buffers one item needs.
+/// The input buffers one item needs, one per model input, in the model's order.
 ///
 /// A buffer set has exactly one owner at a time: the ring, a host thread or a device. It is moved, never
 /// shared, so writing an input that a device still reads does not compile:
 ///
 /// ```compile_fail,E0382
-/// use nbuffer_runtime::{BufferSet, Flight, Slot};
-/// fn submit(_: Flight<BufferSet>) {}
+/// use nbuffer_runtime::{Flight, InputSet, OutputSet, Transit};
+/// fn submit(_: Flight<InputSet, OutputSet>) {}
 ///
-/// let mut set = BufferSet::zeroed(&[], &[]);
-/// submit(Flight { id: Slot { lane: 0, set: 0, sequence: 0 }, set });
-/// set.inputs[0].bytes_mut()[0] = 1; // the set has been moved to the device
+/// let (mut input, output) = (InputSet::zeroed(&[]), OutputSet::zeroed(&[]));
+/// submit(Flight { id: Transit::new(0, 0, 0, 0), input, output });
+/// input[0].bytes_mut()[0] = 1; // the set has been moved to the device
 /// ```
 #[derive(Debug)]
-pub struct BufferSet {
-    /// One buffer per model input, in the model's order.
-    pub inputs: Vec<HostBuffer>,
-    /// One buffer per model output, in the model's order.
-    pub outputs: Vec<HostBuffer>,
+pub struct InputSet(Vec<HostBuffer>);
+
+/// The output buffers one item needs, one per model output, in the model's order.
+///
+/// Owned like an [`InputSet`], and apart from it: an input can be filled for the next item while the output of the
+/// last one is still being read.
+#[derive(Debug)]
+pub struct OutputSet(Vec<HostBuffer>);
+
+/// What inputs and outputs have in common; which is which is in the type.
+macro_rules! buffers {
+    ($set:ident) => {
+        impl $set {
+            /// Plain host memory for these tensors.
+            pub fn zeroed(tensors: &[TensorInfo]) -> Self {
+                $set(tensors.iter().map(|tensor| HostBuffer::zeroed(tensor.size())).collect())
+            }
+        }
+
+        impl std::ops::Deref for $set {
+            type Target = [HostBuffer];
+
+            fn deref(&self) -> &[HostBuffer] {
+                &self.0
+            }
+        }
+
+        impl std::ops::DerefMut for $set {
+            fn deref_mut(&mut self) -> &mut [HostBuffer] {
+                &mut self.0
+            }
+        }
+    };
 }
 
-impl BufferSet {
-    /// Plain host memory for the given tensors.
-    pub fn zeroed(inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Self {
-        let buffers = |tensors: &[TensorInfo]| tensors.iter().map(|t| HostBuffer::zeroed(t.size())).collect();
-        BufferSet { inputs: buffers(inputs), outputs: buffers(outputs) }
+buffers!(InputSet);
+buffers!(OutputSet);
+
+/// Where a lane's buffer sets come from: memory its device can reach.
+pub trait Memory<I, O>: Send {
+    /// One more input set.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::Memory`] when there is no room.
+    fn input(&mut self) -> Result<I, DeviceError>;
+
+    /// One more output set.
+    ///
+    /// # Errors
+    ///
+    /// [`DeviceError::Memory`] when there is no room.
+    fn output(&mut self) -> Result<O, DeviceError>;
+}
+
+/// Plain host memory for the tensors of a model.
+#[derive(Clone, Debug)]
+pub struct HostMemory {
+    /// Inputs of one call.
+    pub inputs: Vec<TensorInfo>,
+    /// Outputs of one call.
+    pub outputs: Vec<TensorInfo>,
+}
+
+impl Memory<InputSet, OutputSet> for HostMemory {
+    fn input(&mut self) -> Result<InputSet, DeviceError> {
+        Ok(InputSet::zeroed(&self.inputs))
+    }
+
+    fn output(&mut self) -> Result<OutputSet, DeviceError> {
+        Ok(OutputSet::zeroed(&self.outputs))
     }
 }

@@ -3,33 +3,15 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use nbuffer_core::schedule::ConfigError;
-
+use crate::buffer::Memory;
 use crate::device::DeviceError;
 use crate::item_error::{BoxError, panic_message};
 use crate::lane::{BlockingLane, Called, Flight, Lane, Spans};
 use crate::pipeline::{HostStages, Options, Pipeline, Timing};
 
-/// The buffer set of a closure: what goes in, then what came out.
-#[derive(Debug)]
-pub enum Cell<I, O> {
-    /// Holds nothing.
-    Empty,
-    /// Filled by preprocess.
-    Input(I),
-    /// Filled by the closure.
-    Output(O),
-}
-
-impl<I, O> Cell<I, O> {
-    fn take(&mut self) -> Self {
-        std::mem::replace(self, Cell::Empty)
-    }
-}
-
 struct Closure<F>(F);
 
-impl<I, O, F> BlockingLane<Cell<I, O>> for Closure<F>
+impl<I, O, F> BlockingLane<Option<I>, Option<O>> for Closure<F>
 where
     I: Send,
     O: Send,
@@ -39,27 +21,38 @@ where
         true
     }
 
-    fn call(&mut self, flight: Option<Flight<Cell<I, O>>>) -> Called<Cell<I, O>> {
-        let Some(Flight { id, mut set }) = flight else {
-            return Called::Nothing;
+    fn call(&mut self, flight: Option<Flight<Option<I>, Option<O>>>) -> Called<Option<I>, Option<O>> {
+        let Some(mut flight) = flight else {
+            return Called::NOTHING;
         };
-        let Cell::Input(input) = set.take() else {
-            unreachable!("a set is submitted after preprocess has filled it");
-        };
+        let input = flight.input.take().expect("a set is submitted after preprocess has filled it");
         match catch_unwind(AssertUnwindSafe(|| (self.0)(input))) {
-            Ok(output) => Called::Landed(Flight { id, set: Cell::Output(output) }, Spans::default()),
-            Err(panic) => {
-                let error = DeviceError::Panicked { message: panic_message(&*panic) };
-                Called::Failed(Flight { id, set }, error.into())
+            Ok(output) => {
+                flight.output = Some(output);
+                Called::landed(flight, Spans::default())
             }
+            Err(panic) => Called::failed(flight, DeviceError::Panicked { message: panic_message(&*panic) }),
         }
     }
 }
 
-impl<I: Send + 'static, O: Send + 'static> Lane<Cell<I, O>> {
+/// The buffer sets of a closure hold what goes in and what came out.
+struct Nothing;
+
+impl<I, O> Memory<Option<I>, Option<O>> for Nothing {
+    fn input(&mut self) -> Result<Option<I>, DeviceError> {
+        Ok(None)
+    }
+
+    fn output(&mut self) -> Result<Option<O>, DeviceError> {
+        Ok(None)
+    }
+}
+
+impl<I: Send + 'static, O: Send + 'static> Lane<Option<I>, Option<O>> {
     /// A lane that runs `work` on each input.
     pub fn closure(work: impl FnMut(I) -> O + Send + 'static) -> Self {
-        Lane::Blocking(Box::new(Closure(work)))
+        Lane::blocking(Closure(work), Nothing)
     }
 }
 
@@ -92,20 +85,18 @@ where
     Q: Fn(O) -> R + Send + Sync + 'static,
 {
     type Item = T;
-    type Set = Cell<I, O>;
+    type InputSet = Option<I>;
+    type OutputSet = Option<O>;
     type Carry = ();
     type Output = R;
 
-    fn preprocess(&self, item: T, set: &mut Cell<I, O>) -> Result<(), BoxError> {
-        *set = Cell::Input((self.before)(item));
+    fn preprocess(&self, item: T, input: &mut Option<I>) -> Result<(), BoxError> {
+        *input = Some((self.before)(item));
         Ok(())
     }
 
-    fn postprocess(&self, (): (), set: &mut Cell<I, O>) -> Result<R, BoxError> {
-        match set.take() {
-            Cell::Output(output) => Ok((self.after)(output)),
-            Cell::Input(_) | Cell::Empty => unreachable!("a set lands after its closure has filled it"),
-        }
+    fn postprocess(&self, (): (), output: &mut Option<O>) -> Result<R, BoxError> {
+        Ok((self.after)(output.take().expect("a set lands after its closure has filled it")))
     }
 }
 
@@ -144,8 +135,7 @@ pub trait BufferedMap: Iterator + Sized {
         };
         let options = Options { timing: Timing::Sampled, ..Options::new(2, 1) };
         let stages = PassThrough::new(std::convert::identity, std::convert::identity);
-        let cell = |_| Ok::<_, ConfigError>(Cell::Empty);
-        match Pipeline::start(self, stages, (0..lanes).map(lane).collect(), cell, &options) {
+        match Pipeline::start(self, stages, (0..lanes).map(lane).collect(), &options) {
             Ok(pipeline) => pipeline,
             Err(error) => panic!("buffered_map: {error}"),
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use nbuffer_core::tensor::TensorInfo;
 
-use crate::buffer::BufferSet;
+use crate::buffer::{InputSet, OutputSet};
 use crate::compute::GraphError;
 use crate::engine::EngineError;
 use crate::lane::Lane;
@@ -139,21 +139,12 @@ pub trait Program: Send + Sync {
     /// Bytes the model itself takes on the device, without any buffer set.
     fn model_bytes(&self) -> u64;
 
-    /// A buffer set in memory this device can reach.
-    ///
-    /// # Errors
-    ///
-    /// [`DeviceError::Memory`] when there is no room.
-    fn allocate(&self) -> Result<BufferSet, DeviceError> {
-        Ok(BufferSet::zeroed(self.inputs(), self.outputs()))
-    }
-
-    /// Opens one lane.
+    /// Opens one lane, with the memory its buffer sets come from.
     ///
     /// # Errors
     ///
     /// When the device has no room for it, or cannot do what the options ask.
-    fn open_lane(&self, options: LaneOptions) -> Result<Lane<BufferSet>, DeviceError>;
+    fn open_lane(&self, options: LaneOptions) -> Result<Lane<InputSet, OutputSet>, DeviceError>;
 
     /// What a reader of the report must know about this run: effective settings, or that a simulated
     /// device's timing is void because the arithmetic took longer than the declared kernel time.

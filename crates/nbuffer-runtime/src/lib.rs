@@ -1,6 +1,6 @@
 //! Carries out an nbuffer schedule in real time.
 //!
-//! A [`Device`] prepares a [`Model`] into a [`Program`] and opens lanes; a pipeline moves [`BufferSet`]s
+//! A [`Device`] prepares a [`Model`] into a [`Program`] and opens lanes; a pipeline moves buffer sets
 //! through them, so that host work, transfers and kernels of successive items overlap. Results come back in
 //! order, each with the item it belongs to, and every item taken ends exactly once.
 
@@ -14,16 +14,18 @@ mod lane;
 pub mod model;
 mod pipeline;
 
-pub use buffer::{BufferSet, HostBuffer};
-pub use closure::{Around, BufferedMap, Cell, PassThrough};
+pub use buffer::{HostBuffer, HostMemory, InputSet, Memory, OutputSet};
+pub use closure::{Around, BufferedMap, PassThrough};
 pub use compute::{Compute, GraphError};
 pub use device::{Device, DeviceError, DeviceInfo, LaneOptions, Program};
 pub use engine::{Engine, EngineError, Graph, GraphTensor, Session};
 pub use item_error::{BoxError, ItemError, Step};
 pub use lane::{
-    Blocking, BlockingLane, CallSpans, Called, Completions, DeviceCall, DeviceSpan, DeviceSpans, Flight,
-    Lagged, Lane, QueuedLane, Spans,
+    Blocking, BlockingLane, CallSpans, Called, Calls, Completions, DeviceCall, DeviceSpan, DeviceSpans,
+    Ended, Flight, Lagged, Lane, Open, QueuedLane, Spans,
 };
 pub use model::Model;
-pub use nbuffer_core::schedule::Slot;
-pub use pipeline::{Canceller, Delivery, HostStages, Options, Pipeline, Report, SourceEnd, Timing};
+pub use nbuffer_core::schedule::{Sets, Transit};
+pub use pipeline::{
+    Canceller, Delivery, HostStages, Options, Pipeline, Report, SourceEnd, StartError, Timing,
+};

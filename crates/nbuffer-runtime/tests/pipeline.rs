@@ -7,7 +7,7 @@ use std::sync::mpsc;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use nbuffer_core::schedule::{ConfigError, LaneChoice, Order};
+use nbuffer_core::schedule::{LaneChoice, Order};
 use nbuffer_core::tensor::{DType, TensorInfo};
 use nbuffer_runtime::*;
 
@@ -20,22 +20,27 @@ fn tensors() -> [TensorInfo; 1] {
     [TensorInfo::new("x", [8], [], 1.0, 0, DType::I8).unwrap()]
 }
 
+fn memory() -> HostMemory {
+    HostMemory { inputs: tensors().to_vec(), outputs: tensors().to_vec() }
+}
+
 /// Moves numbers into buffer sets and out of them.
 struct Numbers;
 
 impl HostStages for Numbers {
     type Item = u64;
-    type Set = BufferSet;
+    type InputSet = InputSet;
+    type OutputSet = OutputSet;
     type Carry = u64;
     type Output = (u64, u64);
 
-    fn preprocess(&self, item: u64, set: &mut BufferSet) -> Result<u64, BoxError> {
-        set.inputs[0].as_mut_slice::<u64>()[0] = item;
+    fn preprocess(&self, item: u64, input: &mut InputSet) -> Result<u64, BoxError> {
+        input[0].as_mut_slice::<u64>()[0] = item;
         if item % 1000 == 7 { Err(format!("{item} is not wanted").into()) } else { Ok(item) }
     }
 
-    fn postprocess(&self, carry: u64, set: &mut BufferSet) -> Result<(u64, u64), BoxError> {
-        Ok((carry, set.outputs[0].as_slice::<u64>()[0]))
+    fn postprocess(&self, carry: u64, output: &mut OutputSet) -> Result<(u64, u64), BoxError> {
+        Ok((carry, output[0].as_slice::<u64>()[0]))
     }
 }
 
@@ -63,11 +68,11 @@ impl Device {
         Device { lag, inside: VecDeque::new(), calls: 0, fault }
     }
 
-    fn lane(lag: usize, fault: fn(usize) -> Option<Fault>) -> Lane<BufferSet> {
+    fn lane(lag: usize, fault: fn(usize) -> Option<Fault>) -> Lane<InputSet, OutputSet> {
         let device = Device::new(lag, fault);
         match lag {
-            0 => Lane::Blocking(Box::new(Blocking::new(device))),
-            _ => Lane::Blocking(Box::new(Lagged::new(device, &tensors(), &tensors()))),
+            0 => Lane::blocking(Blocking::new(device), memory()),
+            _ => Lane::blocking(Lagged::new(device, &tensors(), &tensors()), memory()),
         }
     }
 }
@@ -101,33 +106,43 @@ impl DeviceCall for Device {
 }
 
 /// A queued device with a thread of its own.
-fn queued_lane() -> Lane<BufferSet> {
-    struct Queued(mpsc::Sender<Flight<BufferSet>>);
-    impl QueuedLane<BufferSet> for Queued {
-        fn submit(&mut self, flight: Flight<BufferSet>) {
+///
+/// Every second input goes back before its output, as from a device that knows when its kernel has ended.
+fn queued_lane() -> Lane<InputSet, OutputSet> {
+    struct Queued(mpsc::Sender<Flight<InputSet, OutputSet>>);
+    impl QueuedLane<InputSet, OutputSet> for Queued {
+        fn submit(&mut self, flight: Flight<InputSet, OutputSet>) {
             self.0.send(flight).unwrap();
         }
     }
-    Lane::Queued(Box::new(|completions: Completions<BufferSet>| {
-        let (sender, receiver) = mpsc::channel::<Flight<BufferSet>>();
+    let open = |completions: Completions<InputSet, OutputSet>| {
+        let (sender, receiver) = mpsc::channel::<Flight<InputSet, OutputSet>>();
         std::thread::spawn(move || {
             for mut flight in receiver {
-                let x = flight.set.inputs[0].as_slice::<u64>()[0];
-                flight.set.outputs[0].as_mut_slice::<u64>()[0] = transformed(x);
-                completions.complete(Called::Landed(flight, Spans::default()));
+                let x = flight.input[0].as_slice::<u64>()[0];
+                if x % 2 == 0 {
+                    flight.output[0].as_mut_slice::<u64>()[0] = transformed(x);
+                    completions.complete(Called::landed(flight, Spans::default()));
+                    continue;
+                }
+                let Flight { id, input, mut output } = flight;
+                completions.complete(Called { input: Some((id, input)), ended: Ended::Nothing });
+                output[0].as_mut_slice::<u64>()[0] = transformed(x);
+                completions
+                    .complete(Called { input: None, ended: Ended::Landed(id, output, Spans::default()) });
             }
         });
-        Box::new(Queued(sender))
-    }))
+        Queued(sender)
+    };
+    Lane::queued(open, memory())
 }
 
 fn start(
     source: impl Iterator<Item = u64> + Send + 'static,
-    lanes: Vec<Lane<BufferSet>>,
+    lanes: Vec<Lane<InputSet, OutputSet>>,
     options: &Options,
 ) -> Pipeline<Numbers> {
-    let allocate = |_| Ok::<_, ConfigError>(BufferSet::zeroed(&tensors(), &tensors()));
-    Pipeline::start(source, Numbers, lanes, allocate, options).unwrap()
+    Pipeline::start(source, Numbers, lanes, options).unwrap()
 }
 
 /// Every item is there once and in order, with its own payload, but for those that should fail.
@@ -326,8 +341,7 @@ fn a_panic_costs_one_item() {
         },
     );
     let lane = Lane::closure(|x: u64| if x == 4 { panic!("four") } else { x * 10 });
-    let cell = |_| Ok::<_, ConfigError>(Cell::Empty);
-    let pipeline = Pipeline::start(0..6, stages, vec![lane], cell, &Options::new(2, 2)).unwrap();
+    let pipeline = Pipeline::start(0..6, stages, vec![lane], &Options::new(2, 2)).unwrap();
     let results: Vec<_> = pipeline.map(|r| r.map_err(|e| e.chain())).collect();
     assert_eq!(
         results,
@@ -392,9 +406,8 @@ fn dropping_early_joins_and_drops_everything() {
             Counted(Arc::clone(&counter))
         });
         let lanes = (0..3).map(|_| Lane::closure(|x: Counted| x)).collect();
-        let cell = |_| Ok::<_, ConfigError>(Cell::Empty);
         let stages = Around::new(|x: Counted| x, |x: Counted| x);
-        let pipeline = Pipeline::start(source, stages, lanes, cell, &Options::new(3, 2)).unwrap();
+        let pipeline = Pipeline::start(source, stages, lanes, &Options::new(3, 2)).unwrap();
         let mut pipeline = pipeline;
         for _ in 0..fetched {
             drop(pipeline.next().unwrap().unwrap());
@@ -477,8 +490,7 @@ fn host_steps_and_lanes_really_run_side_by_side() {
             x
         })
     };
-    let cell = |_| Ok::<_, ConfigError>(Cell::Empty);
-    let pipeline = Pipeline::start(0..10, stages, vec![lane(), lane()], cell, &Options::new(1, 2)).unwrap();
+    let pipeline = Pipeline::start(0..10, stages, vec![lane(), lane()], &Options::new(1, 2)).unwrap();
     assert_eq!(pipeline.map(Result::unwrap).collect::<Vec<_>>(), Vec::from_iter(0..10));
 }
 
@@ -516,11 +528,64 @@ fn a_panic_in_the_sink_reaches_the_caller() {
 #[test]
 fn impossible_counts_are_refused_before_anything_starts() {
     let lanes = || vec![Device::lane(0, no_fault)];
-    let says = |lanes, options: Options| {
-        let allocate = |_| Ok::<_, ConfigError>(BufferSet::zeroed(&tensors(), &tensors()));
-        Pipeline::start(0..1, Numbers, lanes, allocate, &options).unwrap_err().to_string()
-    };
-    assert!(says(lanes(), Options::new(0, 1)).starts_with("0 buffer sets of a lane"));
+    let says =
+        |lanes, options: Options| Pipeline::start(0..1, Numbers, lanes, &options).unwrap_err().to_string();
+    assert!(says(lanes(), Options::new(0, 1)).starts_with("0 input sets of a lane"));
     assert!(says(lanes(), Options::new(1, 0)).starts_with("0 host threads"));
     assert!(says(vec![], Options::new(1, 1)).starts_with("0 lanes"));
+}
+
+#[test]
+fn rings_and_host_threads_change_while_the_stream_runs() {
+    for lag in [0, 2] {
+        let lanes = vec![Device::lane(lag, no_fault), Device::lane(lag, no_fault)];
+        let mut pipeline = start(0..2000, lanes, &Options::new(1, 1));
+        let sizes = [(4, 2), (2, 5), (1, 1), (7, 3), (16, 16)];
+        let mut expected = 0;
+        for (inputs, outputs) in sizes.into_iter().cycle().take(40) {
+            pipeline.resize(Sets::Split { inputs, outputs }).unwrap();
+            pipeline.set_host_threads(1 + inputs % 3).unwrap();
+            for _ in 0..50 {
+                let delivery = pipeline.next_delivery().unwrap();
+                assert_eq!(delivery.sequence, expected);
+                match delivery.result {
+                    Ok(output) => assert_eq!(output, (expected, transformed(expected))),
+                    Err(error) => assert_eq!(expected % 1000, 7, "{}", error.chain()),
+                }
+                expected += 1;
+            }
+        }
+        assert!(pipeline.next_delivery().is_none());
+        let totals = pipeline.report().totals;
+        assert_eq!((totals.taken, totals.ok, totals.failed), (2000, 1998, 2));
+    }
+}
+
+#[test]
+fn a_ring_that_cannot_grow_says_why_and_goes_on() {
+    struct Scarce(usize);
+    impl Memory<InputSet, OutputSet> for Scarce {
+        fn input(&mut self) -> Result<InputSet, DeviceError> {
+            let available = self.0.checked_sub(1).ok_or(DeviceError::Memory {
+                device: "scarce".into(),
+                needed_bytes: 8,
+                available_bytes: 0,
+                what: "one more input".into(),
+            })?;
+            self.0 = available;
+            memory().input()
+        }
+
+        fn output(&mut self) -> Result<OutputSet, DeviceError> {
+            memory().output()
+        }
+    }
+    let lane = Lane::blocking(Blocking::new(Device::new(0, no_fault)), Scarce(3));
+    let mut pipeline = start(0..100, vec![lane], &Options::new(1, 1));
+    pipeline.resize(Sets::Split { inputs: 3, outputs: 3 }).unwrap();
+    let error = pipeline.resize(Sets::Split { inputs: 4, outputs: 4 }).unwrap_err();
+    assert!(error.to_string().contains("one more input"), "{error}");
+    let error = pipeline.resize(Sets::Joint(2)).unwrap_err();
+    assert!(error.to_string().contains("layout"), "{error}");
+    check(&mut pipeline, 100, |item| item == 7);
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use nbuffer_core::schedule::Sequence;
-use nbuffer_runtime::{BoxError, BufferSet, HostStages, ItemError};
+use nbuffer_runtime::{BoxError, HostStages, InputSet, ItemError, OutputSet};
 
 use crate::answer::{Answer, Reader};
 use crate::image::ImagePreprocess;
@@ -59,12 +59,13 @@ pub(crate) struct ImageStages {
 
 impl HostStages for ImageStages {
     type Item = Batch;
-    type Set = BufferSet;
+    type InputSet = InputSet;
+    type OutputSet = OutputSet;
     type Carry = Vec<Result<(), BoxError>>;
     type Output = Answers;
 
-    fn preprocess(&self, batch: Batch, set: &mut BufferSet) -> Result<Self::Carry, BoxError> {
-        let input = set.inputs[0].bytes_mut();
+    fn preprocess(&self, batch: Batch, input: &mut InputSet) -> Result<Self::Carry, BoxError> {
+        let input = input[0].bytes_mut();
         let slots = input.chunks_exact_mut(self.image.item_bytes());
         let mut filled: Self::Carry = Vec::with_capacity(batch.len());
         for (path, slot) in batch.iter().zip(slots) {
@@ -78,9 +79,9 @@ impl HostStages for ImageStages {
         Ok(filled)
     }
 
-    fn postprocess(&self, filled: Self::Carry, set: &mut BufferSet) -> Result<Answers, BoxError> {
+    fn postprocess(&self, filled: Self::Carry, output: &mut OutputSet) -> Result<Answers, BoxError> {
         let answer = |(index, filled): (usize, Result<(), BoxError>)| {
-            filled.and_then(|()| self.reader.read(&set.outputs, index))
+            filled.and_then(|()| self.reader.read(output, index))
         };
         Ok(filled.into_iter().enumerate().map(answer).collect())
     }

@@ -9,8 +9,8 @@ use nbuffer_core::plan::{Overlap, Setting};
 use nbuffer_core::schedule::{ConfigError, Order, Sequence};
 use nbuffer_core::summary::{ChosenBy, Items, Summary};
 use nbuffer_runtime::{
-    BoxError, BufferSet, Canceller, Delivery, Device, DeviceError, DeviceInfo, ItemError, Lane, LaneOptions,
-    Model, Options, Pipeline, Program, SourceEnd,
+    BoxError, Canceller, Delivery, Device, DeviceError, DeviceInfo, InputSet, ItemError, Lane, LaneOptions,
+    Model, Options, OutputSet, Pipeline, Program, SourceEnd, StartError,
 };
 
 use crate::answer::{Answer, Reader};
@@ -73,6 +73,9 @@ pub enum JobError {
     /// A device cannot do it.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The pipeline cannot be started.
+    #[error(transparent)]
+    Start(#[from] StartError),
     /// The model's input cannot take images.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -231,18 +234,23 @@ impl Job {
         self.parts.iter().map(|part| part.lanes).sum()
     }
 
+    /// Buffer sets per lane (N).
+    fn depth(&self) -> usize {
+        self.options.sets.inputs()
+    }
+
     /// Bytes of all buffer sets on the host.
     pub(crate) fn host_bytes(&self) -> u64 {
         let set = |part: &Part| bytes_of_set(&*part.program).saturating_mul(part.lanes as u64);
         let sets: u64 = self.parts.iter().map(set).fold(0, u64::saturating_add);
-        sets.saturating_mul(self.options.depth as u64)
+        sets.saturating_mul(self.depth() as u64)
     }
 
     fn check_memory(&self) -> Result<(), JobError> {
         let needed_bytes = self.host_bytes();
         match available_memory() {
             Some(available_bytes) if needed_bytes > available_bytes => Err(JobError::HostMemory {
-                depth: self.options.depth,
+                depth: self.depth(),
                 lanes: self.lanes(),
                 needed_bytes,
                 available_bytes,
@@ -258,28 +266,25 @@ impl Job {
     /// When a lane or a buffer set cannot be opened, or a count is out of range. No image has been taken then.
     pub fn run(self, images: impl Iterator<Item = Arc<Path>> + Send + 'static) -> Result<Running, JobError> {
         // Counts are refused before memory is asked for by them.
-        let lane = |lag| nbuffer_core::schedule::LaneConfig { depth: self.options.depth, lag };
+        let lane = |lag| nbuffer_core::schedule::LaneConfig { sets: self.options.sets, lag };
         let lanes = vec![lane(0); self.lanes()];
         nbuffer_core::schedule::Config::new(lanes, self.options.host_threads).validate()?;
 
-        let mut lanes: Vec<Lane<BufferSet>> = Vec::new();
-        let mut programs = Vec::new();
+        let mut lanes: Vec<Lane<InputSet, OutputSet>> = Vec::new();
         for part in &self.parts {
             for lane in 0..part.lanes {
                 let options = LaneOptions { lane, double_buffer: part.double_buffer };
                 lanes.push(part.program.open_lane(options)?);
-                programs.push(Arc::clone(&part.program));
             }
         }
         let on_the_way = OnTheWay::default();
         let source = on_the_way.batches(images, self.batch);
-        let allocate = |lane: usize| programs[lane].allocate().map_err(JobError::from);
         let facts = Facts {
             model: self.model.name.clone(),
             devices: self.parts.iter().map(|part| part.info.name.clone()).collect(),
             engine: self.parts[0].program.engine(),
             lanes: lanes.len(),
-            depth: self.options.depth,
+            depth: self.depth(),
             chosen_by: match self.buffering {
                 Buffering::Auto => ChosenBy::Auto,
                 Buffering::Depth(_) => ChosenBy::User,
@@ -297,7 +302,7 @@ impl Job {
                 },
             setting: self.setting(),
         };
-        let pipeline = Pipeline::start(source, self.stages, lanes, allocate, &self.options)?;
+        let pipeline = Pipeline::start(source, self.stages, lanes, &self.options)?;
         Ok(Running {
             pipeline,
             on_the_way,
@@ -316,7 +321,7 @@ impl Job {
         Some(Setting {
             times: Default::default(),
             lanes: part.lanes,
-            buffers: part.lanes * self.options.depth,
+            buffers: part.lanes * self.depth(),
             host_threads: self.options.host_threads,
             overlap: match part {
                 Part { double_buffer: true, .. } => Overlap::InLane,

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use nbuffer::schedule::{ConfigError, Totals};
+use nbuffer::schedule::Totals;
 use nbuffer::tensor::{DType, TensorInfo};
 use nbuffer::{
-    Blocking, BoxError, BufferSet, CallSpans, DeviceCall, DeviceError, HostBuffer, HostStages, Lane, Options,
-    Pipeline, SourceEnd,
+    Blocking, BoxError, CallSpans, DeviceCall, DeviceError, HostBuffer, HostMemory, HostStages, InputSet,
+    Lane, Options, OutputSet, Pipeline, SourceEnd,
 };
 
 const LANES: usize = 4;
@@ -51,19 +51,20 @@ struct Numbers;
 
 impl HostStages for Numbers {
     type Item = u64;
-    type Set = BufferSet;
+    type InputSet = InputSet;
+    type OutputSet = OutputSet;
     type Carry = u64;
     type Output = (u64, u64);
 
-    fn preprocess(&self, item: u64, set: &mut BufferSet) -> Result<u64, BoxError> {
+    fn preprocess(&self, item: u64, input: &mut InputSet) -> Result<u64, BoxError> {
         delay(item, 0);
-        set.inputs[0].bytes_mut().copy_from_slice(&item.to_le_bytes());
+        input[0].bytes_mut().copy_from_slice(&item.to_le_bytes());
         Ok(item)
     }
 
-    fn postprocess(&self, item: u64, set: &mut BufferSet) -> Result<(u64, u64), BoxError> {
+    fn postprocess(&self, item: u64, output: &mut OutputSet) -> Result<(u64, u64), BoxError> {
         delay(item, 1);
-        Ok((item, set.outputs[0].as_slice::<u64>()[0]))
+        Ok((item, output[0].as_slice::<u64>()[0]))
     }
 }
 
@@ -94,12 +95,12 @@ fn every_output_belongs_to_its_item_and_memory_stays_flat() {
     let tensor = [TensorInfo::new("number", [8], [], 1.0, 0, DType::I8).unwrap()];
     let calls: [Arc<AtomicU64>; LANES] = Default::default();
     let lane = |calls: &Arc<AtomicU64>| {
-        Lane::Blocking(Box::new(Blocking::new(Checksum { calls: Arc::clone(calls) })))
+        let memory = HostMemory { inputs: tensor.to_vec(), outputs: tensor.to_vec() };
+        Lane::blocking(Blocking::new(Checksum { calls: Arc::clone(calls) }), memory)
     };
-    let allocate = |_| Ok::<_, ConfigError>(BufferSet::zeroed(&tensor, &tensor));
     let options = Options::new(DEPTH, HOST_THREADS);
     let lanes = calls.iter().map(lane).collect();
-    let mut pipeline = Pipeline::start(0..items, Numbers, lanes, allocate, &options).unwrap();
+    let mut pipeline = Pipeline::start(0..items, Numbers, lanes, &options).unwrap();
 
     let memory = || process_kib("VmHWM").zip(process_kib("VmRSS"));
     let mut warm = None;

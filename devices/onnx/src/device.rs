@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use nbuffer_core::tensor::TensorInfo;
 use nbuffer_runtime::{
-    Blocking, BufferSet, CallSpans, Compute, Device, DeviceCall, DeviceError, DeviceInfo, DeviceSpan, Engine,
-    HostBuffer, Lane, LaneOptions, Model, Program, Session,
+    Blocking, CallSpans, Compute, Device, DeviceCall, DeviceError, DeviceInfo, DeviceSpan, Engine,
+    HostBuffer, HostMemory, InputSet, Lane, LaneOptions, Model, OutputSet, Program, Session,
 };
 
 const NAME: &str = "cpu";
@@ -79,7 +79,7 @@ impl Program for CpuProgram {
         self.model_bytes
     }
 
-    fn open_lane(&self, options: LaneOptions) -> Result<Lane<BufferSet>, DeviceError> {
+    fn open_lane(&self, options: LaneOptions) -> Result<Lane<InputSet, OutputSet>, DeviceError> {
         if options.double_buffer {
             return Err(DeviceError::Unsupported {
                 device: NAME.to_owned(),
@@ -88,7 +88,8 @@ impl Program for CpuProgram {
             });
         }
         let session = self.compute.session(self.threads_per_lane)?;
-        Ok(Lane::Blocking(Box::new(Blocking::new(CpuCall { session }))))
+        let memory = HostMemory { inputs: self.inputs().to_vec(), outputs: self.outputs().to_vec() };
+        Ok(Lane::blocking(Blocking::new(CpuCall { session }), memory))
     }
 
     fn remarks(&self) -> Vec<String> {

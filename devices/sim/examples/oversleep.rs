@@ -9,10 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use nbuffer_core::schedule::Slot;
+use nbuffer_core::schedule::Transit;
 use nbuffer_core::tensor::{DType, TensorInfo};
 use nbuffer_runtime::model::Kernel;
-use nbuffer_runtime::{Called, Device, Engine, EngineError, Flight, Graph, Lane, LaneOptions, Model};
+use nbuffer_runtime::{Calls, Device, Ended, Engine, EngineError, Flight, Graph, Lane, LaneOptions, Model};
 use nbuffer_sim::{Profile, SimDevice};
 
 const CALLS: usize = 1000;
@@ -52,19 +52,24 @@ fn main() -> Result<(), Box<dyn Error>> {
     });
     for (double_buffer, call_time) in [(false, Duration::from_millis(3)), (true, Duration::from_millis(2))] {
         let program = device.prepare(&model, 1)?;
-        let Lane::Blocking(mut lane) = program.open_lane(LaneOptions { lane: 0, double_buffer })? else {
+        let Lane { calls, mut memory } = program.open_lane(LaneOptions { lane: 0, double_buffer })?;
+        let Calls::Blocking(mut lane) = calls else {
             return Err("a lockstep lane blocks".into());
         };
-        let mut free: Vec<_> = (0..3).map(|_| program.allocate()).collect::<Result<_, _>>()?;
+        let mut spare_input = Some(memory.input()?);
+        let mut free: Vec<_> = (0..3).map(|_| memory.output()).collect::<Result<_, _>>()?;
         let mut late: Vec<Duration> = Vec::with_capacity(CALLS);
         for item in 0..CALLS {
-            let set = free.pop().ok_or("three sets are enough")?;
+            let input = spare_input.take().ok_or("a call gives its input back")?;
+            let output = free.pop().ok_or("three outputs are enough")?;
+            let id = Transit::new(0, 0, 0, item as u64);
             let begin = Instant::now();
-            let called = lane.call(Some(Flight { id: Slot { lane: 0, set: 0, sequence: item as u64 }, set }));
+            let called = lane.call(Some(Flight { id, input, output }));
             late.push(begin.elapsed().saturating_sub(call_time));
-            match called {
-                Called::Landed(flight, _) => free.push(flight.set),
-                Called::Nothing => {}
+            spare_input = called.input.map(|(_, input)| input);
+            match called.ended {
+                Ended::Landed(_, output, _) => free.push(output),
+                Ended::Nothing => {}
                 other => return Err(format!("{other:?}").into()),
             }
         }

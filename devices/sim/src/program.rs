@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use nbuffer_core::tensor::TensorInfo;
 use nbuffer_runtime::{
-    Blocking, BufferSet, Compute, DeviceError, Engine, Lagged, Lane, LaneOptions, Model, Program,
+    Blocking, Compute, DeviceError, Engine, HostMemory, InputSet, Lagged, Lane, LaneOptions, Memory, Model,
+    OutputSet, Program,
 };
 
 use crate::arithmetic::{Arithmetic, Monitor};
@@ -61,7 +62,7 @@ pub(crate) struct SimProgram {
     prepared: Arc<Prepared>,
     model: Arc<Model>,
     /// The model, and with it the buffer sets of queued lanes.
-    memory: Mutex<MemoryLease>,
+    memory: Arc<Mutex<MemoryLease>>,
 }
 
 impl SimProgram {
@@ -94,13 +95,17 @@ impl SimProgram {
             monitor: Arc::default(),
             closed: AtomicBool::new(false),
         });
-        Ok(SimProgram { prepared, model: Arc::clone(model), memory: Mutex::new(memory) })
+        Ok(SimProgram { prepared, model: Arc::clone(model), memory: Arc::new(Mutex::new(memory)) })
     }
 
     /// Bytes of one call's inputs and outputs.
     fn set_bytes(&self) -> u64 {
         let tensors = self.inputs().iter().chain(self.outputs());
         tensors.map(|tensor| tensor.size() as u64).fold(0, u64::saturating_add)
+    }
+
+    fn host_memory(&self) -> HostMemory {
+        HostMemory { inputs: self.inputs().to_vec(), outputs: self.outputs().to_vec() }
     }
 
     /// One instance on cores of its own.
@@ -116,17 +121,51 @@ impl SimProgram {
         LockstepCall::new(&self.prepared, options, cores, l2)
     }
 
-    fn open_lockstep(&self, options: LaneOptions) -> Result<Lane<BufferSet>, DeviceError> {
+    fn open_lockstep(&self, options: LaneOptions) -> Result<Lane<InputSet, OutputSet>, DeviceError> {
         let call = self.lockstep_call(options)?;
-        Ok(Lane::Blocking(match options.double_buffer {
-            true => Box::new(Lagged::new(call, self.inputs(), self.outputs())),
-            false => Box::new(Blocking::new(call)),
-        }))
+        // An instance has transfer buffers of its own.
+        let memory = self.host_memory();
+        Ok(match options.double_buffer {
+            true => Lane::blocking(Lagged::new(call, self.inputs(), self.outputs()), memory),
+            false => Lane::blocking(Blocking::new(call), memory),
+        })
     }
 
-    fn open_queued(&self, options: LaneOptions) -> Result<Lane<BufferSet>, DeviceError> {
+    fn open_queued(&self, options: LaneOptions) -> Result<Lane<InputSet, OutputSet>, DeviceError> {
         let queue = SimQueue::new(&self.prepared, options.lane)?;
-        Ok(Lane::Queued(Box::new(move |completions| Box::new(queue.open(completions)))))
+        let memory = QueuedMemory {
+            host: self.host_memory(),
+            device: Arc::clone(&self.memory),
+            what: format!("model `{}` and its buffer sets", self.model.name),
+        };
+        Ok(Lane::queued(move |completions| queue.open(completions), memory))
+    }
+}
+
+/// A queued device keeps a copy of every set.
+struct QueuedMemory {
+    host: HostMemory,
+    device: Arc<Mutex<MemoryLease>>,
+    what: String,
+}
+
+impl QueuedMemory {
+    fn grow(&self, tensors: &[TensorInfo]) -> Result<(), DeviceError> {
+        let bytes = tensors.iter().map(|tensor| tensor.size() as u64).fold(0, u64::saturating_add);
+        let mut device = self.device.lock().unwrap_or_else(PoisonError::into_inner);
+        device.grow(bytes, || self.what.clone())
+    }
+}
+
+impl Memory<InputSet, OutputSet> for QueuedMemory {
+    fn input(&mut self) -> Result<InputSet, DeviceError> {
+        self.grow(&self.host.inputs)?;
+        self.host.input()
+    }
+
+    fn output(&mut self) -> Result<OutputSet, DeviceError> {
+        self.grow(&self.host.outputs)?;
+        self.host.output()
     }
 }
 
@@ -147,16 +186,7 @@ impl Program for SimProgram {
         self.model.model_bytes
     }
 
-    /// A lockstep instance has transfer buffers of its own; a queued device keeps a copy of every set.
-    fn allocate(&self) -> Result<BufferSet, DeviceError> {
-        if let Class::Queued { .. } = self.prepared.hardware.profile.class {
-            let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-            memory.grow(self.set_bytes(), || format!("model `{}` and its buffer sets", self.model.name))?;
-        }
-        Ok(BufferSet::zeroed(self.inputs(), self.outputs()))
-    }
-
-    fn open_lane(&self, options: LaneOptions) -> Result<Lane<BufferSet>, DeviceError> {
+    fn open_lane(&self, options: LaneOptions) -> Result<Lane<InputSet, OutputSet>, DeviceError> {
         let hardware = &self.prepared.hardware;
         match hardware.profile.class {
             Class::Lockstep { double_buffer, .. } if double_buffer || !options.double_buffer => {

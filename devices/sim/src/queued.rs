@@ -10,7 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use nbuffer_runtime::{BufferSet, Called, Completions, DeviceError, DeviceSpans, Flight, QueuedLane};
+use nbuffer_runtime::{
+    Called, Completions, DeviceError, DeviceSpans, Flight, InputSet, OutputSet, QueuedLane,
+};
+
+type SimFlight = Flight<InputSet, OutputSet>;
+type SimCalled = Called<InputSet, OutputSet>;
 
 use crate::arithmetic::Arithmetic;
 use crate::bell::Bell;
@@ -36,7 +41,7 @@ struct Shared {
     lane: usize,
     shape: Shape,
     bell: Arc<Bell>,
-    completions: OnceLock<Completions<BufferSet>>,
+    completions: OnceLock<Completions<InputSet, OutputSet>>,
     flights: Mutex<Flights>,
 }
 
@@ -74,13 +79,13 @@ enum DeviceState {
 }
 
 struct Value {
-    flight: Flight<BufferSet>,
+    flight: SimFlight,
     result: Result<(), DeviceError>,
 }
 
 struct Work {
     submit: u64,
-    flight: Flight<BufferSet>,
+    flight: SimFlight,
     corrupt: bool,
 }
 
@@ -111,7 +116,7 @@ impl SimQueue {
     }
 
     /// The queue, once it knows whom to tell.
-    pub(crate) fn open(self, completions: Completions<BufferSet>) -> Self {
+    pub(crate) fn open(self, completions: Completions<InputSet, OutputSet>) -> Self {
         // The lane is opened once, and nothing is told before its first submit.
         let _ = self.shared.completions.set(completions);
         self
@@ -135,8 +140,8 @@ impl SimQueue {
     }
 }
 
-impl QueuedLane<BufferSet> for SimQueue {
-    fn submit(&mut self, flight: Flight<BufferSet>) {
+impl QueuedLane<InputSet, OutputSet> for SimQueue {
+    fn submit(&mut self, flight: SimFlight) {
         let submit = self.submits;
         self.submits += 1;
         let Shared { prepared, lane, .. } = &*self.shared;
@@ -207,7 +212,7 @@ impl Shared {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, called: Called<BufferSet>) {
+    fn tell(&self, called: SimCalled) {
         if let Some(completions) = self.completions.get() {
             completions.complete(called);
         }
@@ -222,9 +227,9 @@ impl Shared {
                     return;
                 }
             }
-            let result = arithmetic.run(&flight.set.inputs, &mut flight.set.outputs);
+            let result = arithmetic.run(&flight.input, &mut flight.output);
             if corrupted {
-                corrupt(self.lane, submit, &mut flight.set.outputs);
+                corrupt(self.lane, submit, &mut flight.output);
             }
             let value = Value { flight, result };
             let overdue = {
@@ -270,11 +275,7 @@ impl Shared {
     }
 
     /// Moves every flight to its state of now, takes out what has ended, and says when to look again.
-    fn advance(
-        &self,
-        flights: &mut Flights,
-        ended: &mut Vec<(Instant, Called<BufferSet>)>,
-    ) -> Option<Instant> {
+    fn advance(&self, flights: &mut Flights, ended: &mut Vec<(Instant, SimCalled)>) -> Option<Instant> {
         if flights.lost.is_none() {
             // An idle lane tells of the loss when it is next asked for something.
             let gone = self.prepared.hardware.gone().filter(|_| !flights.by_submit.is_empty());
@@ -291,7 +292,7 @@ impl Shared {
         if let Some(why) = flights.lost.clone().filter(|_| !flights.loss_told) {
             flights.loss_told = true;
             self.abandon_all(flights);
-            ended.push((Instant::now(), Called::Lost(DeviceError::Lost { why }.into())));
+            ended.push((Instant::now(), Called::lost(DeviceError::Lost { why })));
         }
         next
     }
@@ -300,7 +301,7 @@ impl Shared {
         &self,
         flights: &mut Flights,
         submit: u64,
-        ended: &mut Vec<(Instant, Called<BufferSet>)>,
+        ended: &mut Vec<(Instant, SimCalled)>,
     ) -> Option<Instant> {
         let in_flight = flights.by_submit.get_mut(&submit)?;
         let look_at = self.settle(in_flight);
@@ -357,10 +358,10 @@ impl Shared {
 }
 
 impl Value {
-    fn called(self, spans: DeviceSpans) -> Called<BufferSet> {
+    fn called(self, spans: DeviceSpans) -> SimCalled {
         match self.result {
-            Ok(()) => Called::Landed(self.flight, spans.into()),
-            Err(error) => Called::Failed(self.flight, error.into()),
+            Ok(()) => Called::landed(self.flight, spans.into()),
+            Err(error) => Called::failed(self.flight, error),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::{BlockingLane, Called, DeviceCall, Flight};
-use crate::buffer::BufferSet;
+use crate::buffer::{InputSet, OutputSet};
 use crate::device::DeviceError;
 use crate::item_error::panic_message;
 
@@ -27,27 +27,24 @@ impl<C: DeviceCall> Blocking<C> {
     }
 }
 
-impl<C: DeviceCall> BlockingLane<BufferSet> for Blocking<C> {
+impl<C: DeviceCall> BlockingLane<InputSet, OutputSet> for Blocking<C> {
     fn computes(&self) -> bool {
         self.call.computes()
     }
 
-    fn call(&mut self, flight: Option<Flight<BufferSet>>) -> Called<BufferSet> {
+    fn call(&mut self, flight: Option<Flight<InputSet, OutputSet>>) -> Called<InputSet, OutputSet> {
         let Some(mut flight) = flight else {
-            return Called::Nothing;
+            return Called::NOTHING;
         };
-        let BufferSet { inputs, outputs } = &mut flight.set;
-        match catch_unwind(AssertUnwindSafe(|| self.call.run(inputs, outputs))) {
-            Ok(Ok(spans)) => Called::Landed(flight, spans.into()),
+        match catch_unwind(AssertUnwindSafe(|| self.call.run(&flight.input, &mut flight.output))) {
+            Ok(Ok(spans)) => Called::landed(flight, spans.into()),
             Ok(Err(error @ DeviceError::Lost { .. })) => {
                 // A device that is gone may still write to this memory: it is never freed.
                 std::mem::forget(flight);
-                Called::Lost(error.into())
+                Called::lost(error)
             }
-            Ok(Err(error)) => Called::Failed(flight, error.into()),
-            Err(panic) => {
-                Called::Failed(flight, DeviceError::Panicked { message: panic_message(&*panic) }.into())
-            }
+            Ok(Err(error)) => Called::failed(flight, error),
+            Err(panic) => Called::failed(flight, DeviceError::Panicked { message: panic_message(&*panic) }),
         }
     }
 }

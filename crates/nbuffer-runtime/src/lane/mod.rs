@@ -13,22 +13,24 @@ mod lagged;
 use std::sync::Arc;
 use std::time::Instant;
 
-use nbuffer_core::schedule::Slot;
+use nbuffer_core::schedule::Transit;
 
-use crate::buffer::HostBuffer;
+use crate::buffer::{HostBuffer, Memory};
 use crate::device::DeviceError;
 pub use blocking::Blocking;
 pub use lagged::Lagged;
 
-/// A buffer set on its way through a device, with the item it carries.
+/// An item's buffer sets on their way through a device.
 ///
-/// Identity travels with the data: whoever returns a flight returns it under its own id.
+/// Identity travels with the data: whoever returns a set returns it under the item's own id.
 #[derive(Debug)]
-pub struct Flight<S> {
-    /// The item and the set.
-    pub id: Slot,
-    /// The buffers.
-    pub set: S,
+pub struct Flight<I, O> {
+    /// The item and its sets.
+    pub id: Transit,
+    /// What the device reads.
+    pub input: I,
+    /// What the device writes.
+    pub output: O,
 }
 
 /// A stretch of device time.
@@ -76,21 +78,53 @@ impl std::ops::Deref for Spans {
     }
 }
 
-/// What a call of a [`BlockingLane`] brought back.
+/// What a device gives back: after a call of a [`BlockingLane`], or through [`Completions`].
 #[derive(Debug)]
-pub enum Called<S> {
-    /// Nothing landed: the call only moved work along (a primer).
+pub struct Called<I, O> {
+    /// An input the device no longer reads, with the item it was for. It may come back before the item's output, so
+    /// that it can be filled again, and at the latest with it.
+    pub input: Option<(Transit, I)>,
+    /// How an item ended on the device, if one did.
+    pub ended: Ended<O>,
+}
+
+/// How an item ended on its device.
+#[derive(Debug)]
+pub enum Ended<O> {
+    /// None did: the call only moved work along (a primer), or gave an input back.
     Nothing,
-    /// This set's result is in its output buffers.
-    Landed(Flight<S>, Spans),
+    /// This item's result is in its outputs.
+    Landed(Transit, O, Spans),
     /// This item failed; the lane goes on.
-    Failed(Flight<S>, Box<DeviceError>),
+    Failed(Transit, O, Box<DeviceError>),
     /// The device is gone. Every set still inside the lane is lost with it and never reused.
     Lost(Box<DeviceError>),
 }
 
+impl<I, O> Called<I, O> {
+    /// A call that gave nothing back.
+    pub const NOTHING: Self = Called { input: None, ended: Ended::Nothing };
+
+    /// An item that went through the device in one call.
+    pub fn landed(flight: Flight<I, O>, spans: Spans) -> Self {
+        let Flight { id, input, output } = flight;
+        Called { input: Some((id, input)), ended: Ended::Landed(id, output, spans) }
+    }
+
+    /// An item whose call failed. Nothing of it is left in the device.
+    pub fn failed(flight: Flight<I, O>, error: DeviceError) -> Self {
+        let Flight { id, input, output } = flight;
+        Called { input: Some((id, input)), ended: Ended::Failed(id, output, error.into()) }
+    }
+
+    /// A lane whose device is gone, and its sets with it.
+    pub fn lost(error: DeviceError) -> Self {
+        Called { input: None, ended: Ended::Lost(error.into()) }
+    }
+}
+
 /// A lane whose calls return when the device is done.
-pub trait BlockingLane<S>: Send {
+pub trait BlockingLane<I, O>: Send {
     /// By how many calls results come late: 0, or 2 with double buffering.
     fn lag(&self) -> usize {
         0
@@ -104,63 +138,91 @@ pub trait BlockingLane<S>: Send {
 
     /// One device call. `flight` is `None` for a flush call, which submits nothing and only pushes the
     /// oldest result out.
-    fn call(&mut self, flight: Option<Flight<S>>) -> Called<S>;
+    fn call(&mut self, flight: Option<Flight<I, O>>) -> Called<I, O>;
 }
 
 /// A lane that takes a set and returns at once.
-pub trait QueuedLane<S>: Send {
+pub trait QueuedLane<I, O>: Send {
     /// Hands a filled set to the device. Its end is told through the [`Completions`] given when the lane was
     /// opened, exactly once, from any thread, possibly before `submit` returns.
-    fn submit(&mut self, flight: Flight<S>);
+    fn submit(&mut self, flight: Flight<I, O>);
 }
 
-/// How a queued device tells the runtime that a set has ended.
-pub struct Completions<S> {
-    complete: Arc<dyn Fn(Called<S>, usize) + Send + Sync>,
+/// Whom a queued device tells what it gives back.
+pub(crate) type Complete<I, O> = Arc<dyn Fn(Called<I, O>, usize) + Send + Sync>;
+
+/// How a queued device tells the runtime what it gives back.
+pub struct Completions<I, O> {
+    complete: Complete<I, O>,
     lane: usize,
 }
 
-impl<S> Clone for Completions<S> {
+impl<I, O> Clone for Completions<I, O> {
     fn clone(&self) -> Self {
         Completions { complete: Arc::clone(&self.complete), lane: self.lane }
     }
 }
 
-impl<S> Completions<S> {
-    /// Completions of `lane`, told to `complete` as (what ended, lane). The runtime makes these.
-    pub fn new(lane: usize, complete: Arc<dyn Fn(Called<S>, usize) + Send + Sync>) -> Self {
+impl<I, O> Completions<I, O> {
+    /// Completions of `lane`, told to `complete` as (what came back, lane). The runtime makes these.
+    pub fn new(lane: usize, complete: Complete<I, O>) -> Self {
         Completions { complete, lane }
     }
 
-    /// Tells the runtime what ended.
-    pub fn complete(&self, called: Called<S>) {
+    /// Tells the runtime what came back.
+    pub fn complete(&self, called: Called<I, O>) {
         (self.complete)(called, self.lane);
     }
 }
 
-/// One opened lane of either kind.
-pub enum Lane<S> {
-    /// Calls return when the device is done.
-    Blocking(Box<dyn BlockingLane<S>>),
-    /// Calls return at once. Given its completions, the device opens its end.
-    Queued(Box<dyn FnOnce(Completions<S>) -> Box<dyn QueuedLane<S>> + Send>),
+/// Opens a queued lane's end, given whom it is to tell.
+pub type Open<I, O> = Box<dyn FnOnce(Completions<I, O>) -> Box<dyn QueuedLane<I, O>> + Send>;
+
+/// How a lane takes its calls.
+pub enum Calls<I, O> {
+    /// They return when the device is done.
+    Blocking(Box<dyn BlockingLane<I, O>>),
+    /// They return at once. Given its completions, the device opens its end.
+    Queued(Open<I, O>),
 }
 
-impl<S> Lane<S> {
+/// One opened lane of either kind, and the memory its buffer sets come from.
+pub struct Lane<I, O> {
+    /// How it takes its calls.
+    pub calls: Calls<I, O>,
+    /// Where its buffer sets come from.
+    pub memory: Box<dyn Memory<I, O>>,
+}
+
+impl<I, O> Lane<I, O> {
+    /// A lane whose calls return when the device is done.
+    pub fn blocking(lane: impl BlockingLane<I, O> + 'static, memory: impl Memory<I, O> + 'static) -> Self {
+        Lane { calls: Calls::Blocking(Box::new(lane)), memory: Box::new(memory) }
+    }
+
+    /// A lane whose calls return at once. Given its completions, `open` gives the end that takes submits.
+    pub fn queued<Q: QueuedLane<I, O> + 'static>(
+        open: impl FnOnce(Completions<I, O>) -> Q + Send + 'static,
+        memory: impl Memory<I, O> + 'static,
+    ) -> Self {
+        let open: Open<I, O> = Box::new(|completions| Box::new(open(completions)));
+        Lane { calls: Calls::Queued(open), memory: Box::new(memory) }
+    }
+
     /// By how many calls this lane's results come late.
     pub fn lag(&self) -> usize {
-        match self {
-            Lane::Blocking(lane) => lane.lag(),
-            Lane::Queued(_) => 0,
+        match &self.calls {
+            Calls::Blocking(lane) => lane.lag(),
+            Calls::Queued(_) => 0,
         }
     }
 }
 
-impl<S> std::fmt::Debug for Lane<S> {
+impl<I, O> std::fmt::Debug for Lane<I, O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Lane::Blocking(_) => "Lane::Blocking",
-            Lane::Queued(_) => "Lane::Queued",
+        f.write_str(match self.calls {
+            Calls::Blocking(_) => "Lane::blocking",
+            Calls::Queued(_) => "Lane::queued",
         })
     }
 }

@@ -2,6 +2,8 @@
 
 mod monitor;
 mod options;
+mod pace;
+mod passage;
 mod report;
 mod state;
 mod step;
@@ -10,13 +12,14 @@ mod worker;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use nbuffer_core::schedule::{Config, ConfigError, Flush, LaneConfig, Schedule, Sequence};
+use nbuffer_core::schedule::{Config, ConfigError, Flush, LaneConfig, Schedule, Sequence, Sets};
 
+use crate::device::DeviceError;
 use crate::item_error::{BoxError, ItemError};
 use crate::lane::Lane;
 pub use options::{Options, Timing};
 pub use report::{Report, SourceEnd};
-use state::State;
+use state::{Ring, State};
 use worker::Shared;
 
 /// What a thread may be busy with.
@@ -35,26 +38,29 @@ enum Kind {
 pub trait HostStages: Send + Sync + 'static {
     /// What the source gives.
     type Item: Send + 'static;
-    /// What goes round in the rings.
-    type Set: Send + 'static;
-    /// What preprocess leaves for postprocess beside the buffer set: a path, a size, a tag.
+    /// What goes round filled with inputs.
+    type InputSet: Send + 'static;
+    /// What goes round filled with outputs.
+    type OutputSet: Send + 'static;
+    /// What preprocess leaves for postprocess beside the buffer sets: a path, a size, a tag.
     type Carry: Send + 'static;
     /// A result.
     type Output: Send + 'static;
 
-    /// Fills the inputs of `set` from `item`.
+    /// Fills `input` from `item`.
     ///
     /// # Errors
     ///
     /// Costs this item, and no other.
-    fn preprocess(&self, item: Self::Item, set: &mut Self::Set) -> Result<Self::Carry, BoxError>;
+    fn preprocess(&self, item: Self::Item, input: &mut Self::InputSet) -> Result<Self::Carry, BoxError>;
 
-    /// Makes a result from the outputs of `set`.
+    /// Makes a result from `output`.
     ///
     /// # Errors
     ///
     /// Costs this item, and no other.
-    fn postprocess(&self, carry: Self::Carry, set: &mut Self::Set) -> Result<Self::Output, BoxError>;
+    fn postprocess(&self, carry: Self::Carry, output: &mut Self::OutputSet)
+    -> Result<Self::Output, BoxError>;
 }
 
 /// One result on its way out.
@@ -64,6 +70,18 @@ pub struct Delivery<O> {
     pub sequence: Sequence,
     /// Its result, or why it has none.
     pub result: Result<O, ItemError>,
+}
+
+/// Why a pipeline cannot be started. No item has been taken then.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// A count is out of range.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A lane has no room for its buffer sets.
+    #[error(transparent)]
+    Memory(#[from] DeviceError),
 }
 
 /// A running pipeline, and the iterator over its results.
@@ -80,21 +98,18 @@ pub struct Pipeline<H: HostStages> {
 }
 
 impl<H: HostStages> Pipeline<H> {
-    /// Starts a pipeline.
-    ///
-    /// `allocate` gives the buffer sets of a lane's ring, `options.depth` of them per lane.
+    /// Starts a pipeline. Each lane's memory gives the buffer sets of its ring, `options.sets` of them.
     ///
     /// # Errors
     ///
-    /// A count in `options` that is out of range, or what `allocate` says.
-    pub fn start<E: From<ConfigError>>(
+    /// A count in `options` that is out of range, or a lane without room for its sets.
+    pub fn start(
         source: impl Iterator<Item = H::Item> + Send + 'static,
         stages: H,
-        lanes: Vec<Lane<H::Set>>,
-        mut allocate: impl FnMut(usize) -> Result<H::Set, E>,
+        mut lanes: Vec<Lane<H::InputSet, H::OutputSet>>,
         options: &Options,
-    ) -> Result<Self, E> {
-        let lane_configs = lanes.iter().map(|lane| LaneConfig { depth: options.depth, lag: lane.lag() });
+    ) -> Result<Self, StartError> {
+        let lane_configs = lanes.iter().map(|lane| LaneConfig { sets: options.sets, lag: lane.lag() });
         let mut config = Config::new(lane_configs.collect(), options.host_threads);
         config.order = options.order;
         config.lane_choice = options.lane_choice;
@@ -102,14 +117,16 @@ impl<H: HostStages> Pipeline<H> {
         if let Some(window) = options.window {
             config.window = window;
         }
-        let window = config.window;
+        // Counts are refused before memory is asked for by them.
         let schedule = Schedule::new(config)?;
         let mut rings = Vec::with_capacity(lanes.len());
-        for lane in 0..lanes.len() {
-            let ring: Result<Vec<_>, E> = (0..options.depth).map(|_| allocate(lane)).collect();
-            rings.push(ring?);
+        for lane in &mut lanes {
+            let inputs = (0..options.sets.inputs()).map(|_| lane.memory.input().map(Some));
+            let inputs = inputs.collect::<Result<_, _>>()?;
+            let outputs = (0..options.sets.outputs()).map(|_| lane.memory.output().map(Some));
+            rings.push(Ring { inputs, outputs: outputs.collect::<Result<_, _>>()? });
         }
-        let state = State::new(schedule, Box::new(source), rings, window, options);
+        let state = State::new(schedule, Box::new(source), rings, options);
         let shared = Shared::start(state, stages, lanes, options);
         Ok(Pipeline { shared, fetched: VecDeque::new() })
     }
@@ -135,6 +152,26 @@ impl<H: HostStages> Pipeline<H> {
         let each = self.shared.run_into(each);
         let report = self.shared.report();
         (each, report)
+    }
+
+    /// Gives every lane's ring another size while the stream runs. Nothing stops, and nothing is lost: sets are added
+    /// at once, and sets too many are laid aside as they come free.
+    ///
+    /// # Errors
+    ///
+    /// A number that is out of range, another layout than the rings have, or a lane without room for more sets; lanes
+    /// before that one have their new size then.
+    pub fn resize(&self, sets: Sets) -> Result<(), StartError> {
+        self.shared.resize(sets)
+    }
+
+    /// Changes how many preprocess and postprocess steps may run at once, while the stream runs.
+    ///
+    /// # Errors
+    ///
+    /// A number that is out of range.
+    pub fn set_host_threads(&self, threads: usize) -> Result<(), ConfigError> {
+        self.shared.set_host_threads(threads)
     }
 
     /// A handle that cancels this pipeline from anywhere, for instance from a signal handler's thread.

@@ -58,7 +58,7 @@ fn watch<H: HostStages>(
                 _ => Some((Instant::now(), taken)),
             };
             if paused.is_some_and(|(since, _)| since.elapsed() >= limit) {
-                crew.state.report(Event::Idle);
+                crew.state.schedule.report(Event::Idle);
                 shared.call_for_help(&mut crew, false);
                 paused = None;
             }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use nbuffer_core::schedule::{LaneChoice, Order};
+use nbuffer_core::schedule::{LaneChoice, Order, Sets};
 
 /// How a pipeline is to run. [`Options::new`] is the usual case.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Buffer sets per lane (N).
-    pub depth: usize,
+    /// Buffer sets per lane.
+    pub sets: Sets,
     /// How many preprocess and postprocess steps may run at once (C).
     pub host_threads: usize,
     /// How many items may lie between take and delivery; `None` is twice what the rings hold.
@@ -26,11 +26,11 @@ pub struct Options {
 }
 
 impl Options {
-    /// `depth` buffer sets per lane and `host_threads` host threads; results in order, least-loaded lanes,
+    /// `depth` buffer sets per lane, their inputs and outputs recycled apart, and `host_threads` host threads; results in order, least-loaded lanes,
     /// flush calls 20 ms into a pause of the source, no watchdog, every item timed.
     pub fn new(depth: usize, host_threads: usize) -> Self {
         Options {
-            depth,
+            sets: Sets::Split { inputs: depth, outputs: depth },
             host_threads,
             window: None,
             order: Order::default(),

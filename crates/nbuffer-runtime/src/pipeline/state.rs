@@ -7,43 +7,31 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use nbuffer_core::measure::{Measures, Nanos, Stage};
-use nbuffer_core::schedule::{Event, Outcome, Schedule, Sequence, SetState, Slot, Step};
+use nbuffer_core::schedule::{
+    ConfigError, Event, LIMIT, Outcome, Schedule, Sequence, SetState, Sets, Slot, Step, Transit,
+};
 
-use super::step::Ended;
+use super::pace::Pace;
+use super::passage::Passages;
+use super::step::StageEnd;
 use super::worker::Stamps;
-use super::{Delivery, HostStages, Kind, Options, Report, SourceEnd, Timing};
+use super::{Delivery, HostStages, Kind, Options, Report, SourceEnd};
 use crate::device::DeviceError;
 use crate::item_error::{ItemError, Step as Where};
-use crate::lane::{BlockingLane, Called, DeviceSpan, DeviceSpans, Flight, QueuedLane};
-
-/// Work that takes less than this is not worth waking a thread for: a wake-up costs more.
-const SHORT_NS: f64 = 3_000.0;
-
-/// Results of items with less work than this are handed to a consumer a few at a time.
-const QUICK_NS: f64 = 100_000.0;
+use crate::lane::{BlockingLane, Called, DeviceSpan, DeviceSpans, Ended, QueuedLane};
 
 /// The source, where items come from.
 pub(super) type Source<H> = Box<dyn Iterator<Item = <H as HostStages>::Item> + Send>;
 
-/// One place of a ring: the buffer set when it is at rest, and what goes with the item in it.
-pub(super) struct Place<H: HostStages> {
-    pub(super) set: Option<H::Set>,
-    pub(super) carry: Option<H::Carry>,
-    /// When the item was taken; `None` when it is not timed.
-    pub(super) taken_at: Option<Nanos>,
-    /// Host time spent on the item so far.
-    pub(super) work: Nanos,
-    /// When the set was handed to its device; kept for the watchdog.
-    pub(super) submitted_at: Nanos,
+/// A lane's buffer sets, each while it is at rest.
+pub(super) struct Ring<I, O> {
+    pub(super) inputs: Vec<Option<I>>,
+    pub(super) outputs: Vec<Option<O>>,
 }
 
-/// An item that was taken and has no buffer set yet, with when it was taken. In place of one that its
-/// source panicked over stands what the panic said.
-type Held<T> = (Result<T, String>, Option<Nanos>);
-
-pub(super) enum LaneKind<S> {
-    Blocking(Option<Box<dyn BlockingLane<S>>>),
-    Queued(Option<Box<dyn QueuedLane<S>>>),
+pub(super) enum LaneKind<I, O> {
+    Blocking(Option<Box<dyn BlockingLane<I, O>>>),
+    Queued(Option<Box<dyn QueuedLane<I, O>>>),
 }
 
 /// A device call that is being made.
@@ -53,32 +41,25 @@ pub(super) struct InCall {
     pub(super) item: Option<Sequence>,
 }
 
-pub(super) struct LaneState<S> {
-    pub(super) kind: LaneKind<S>,
+pub(super) struct LaneState<I, O> {
+    pub(super) kind: LaneKind<I, O>,
     pub(super) in_call: Option<InCall>,
 }
 
 pub(super) struct State<H: HostStages> {
     pub(super) schedule: Schedule,
-    rings: Vec<Vec<Place<H>>>,
-    pub(super) lanes: Vec<LaneState<H::Set>>,
+    pub(super) rings: Vec<Ring<H::InputSet, H::OutputSet>>,
+    pub(super) lanes: Vec<LaneState<H::InputSet, H::OutputSet>>,
     pub(super) source: Option<Source<H>>,
     source_end: SourceEnd,
-    pub(super) held: Option<Held<H::Item>>,
-    /// Results that wait for their turn; item `sequence` at `sequence & mask`.
-    results: Vec<Option<Result<H::Output, ItemError>>>,
-    mask: u64,
-    /// Items that ended and were not delivered.
-    pub(super) undelivered: usize,
-    pub(super) window: usize,
+    /// An item that was taken and has no buffer set yet. In place of one that its source panicked over stands what
+    /// the panic said.
+    pub(super) held: Option<Result<H::Item, String>>,
+    pub(super) passages: Passages<H>,
+    pub(super) pace: Pace,
     epoch: Instant,
-    timing: Timing,
     watched: bool,
     sampled: bool,
-    timed_items: u64,
-    mean_work: f64,
-    /// Running mean of how long each kind of task takes, in nanoseconds.
-    means: [f64; 5],
     measures: Measures,
     last_event: Nanos,
     lost: Vec<(usize, Arc<DeviceError>)>,
@@ -88,31 +69,22 @@ impl<H: HostStages> State<H> {
     pub(super) fn new(
         schedule: Schedule,
         source: Source<H>,
-        rings: Vec<Vec<H::Set>>,
-        window: usize,
+        rings: Vec<Ring<H::InputSet, H::OutputSet>>,
         options: &Options,
     ) -> Self {
-        let places = window.next_power_of_two();
-        let place = |set| Place { set: Some(set), carry: None, taken_at: None, work: 0, submitted_at: 0 };
         State {
-            schedule,
             measures: Measures::new(rings.len()),
-            rings: rings.into_iter().map(|ring| ring.into_iter().map(place).collect()).collect(),
+            rings,
             lanes: Vec::new(),
             source: Some(source),
             source_end: SourceEnd::Open,
             held: None,
-            results: (0..places).map(|_| None).collect(),
-            mask: places as u64 - 1,
-            undelivered: 0,
-            window,
+            passages: Passages::new(schedule.window()),
+            pace: Pace::new(options),
+            schedule,
             epoch: Instant::now(),
-            timing: options.timing,
             watched: options.watchdog.is_some(),
             sampled: false,
-            timed_items: 0,
-            mean_work: f64::INFINITY,
-            means: [f64::INFINITY; 5],
             last_event: 0,
             lost: Vec::new(),
         }
@@ -122,36 +94,33 @@ impl<H: HostStages> State<H> {
         self.epoch
     }
 
-    /// Whether the work of an item is too short to be worth a wake-up.
-    pub(super) fn is_short(&self) -> bool {
-        self.mean_work < SHORT_NS
-    }
-
-    /// Whether items follow each other so quickly that a result may wait for the next few.
-    pub(super) fn is_quick(&self) -> bool {
-        self.mean_work < QUICK_NS
-    }
-
-    /// Whether a task of this kind is usually over before anybody could be woken.
-    pub(super) fn is_brief(&self, kind: Kind) -> bool {
-        self.means[kind as usize] < SHORT_NS
+    /// Whether several results wait to be delivered: enough to be worth a consumer's while.
+    pub(super) fn has_several(&self) -> bool {
+        self.schedule.undelivered() * 2 >= self.schedule.window() as u64
     }
 
     /// Takes note of when a task ran.
     pub(super) fn took(&mut self, kind: Kind, start: Nanos, end: Nanos) {
         self.last_event = self.last_event.max(end);
-        let ns = (end - start) as f64;
-        let mean = &mut self.means[kind as usize];
-        *mean = if mean.is_finite() { *mean + (ns - *mean) / 8.0 } else { ns };
+        self.pace.took(kind, end - start);
     }
 
-    /// Whether the next item will be timed.
-    pub(super) fn times_next(&self) -> bool {
-        self.timing == Timing::Every || !self.is_short() || self.schedule.totals().taken.is_multiple_of(64)
-    }
-
-    pub(super) fn place(&mut self, slot: Slot) -> &mut Place<H> {
-        &mut self.rings[slot.lane][slot.set]
+    /// Gives a lane's ring another size, with the sets it needs beyond those it has.
+    pub(super) fn resize(
+        &mut self,
+        lane: usize,
+        sets: Sets,
+        inputs: Vec<H::InputSet>,
+        outputs: Vec<H::OutputSet>,
+    ) -> Result<(), ConfigError> {
+        let ring = &mut self.rings[lane];
+        ring.inputs.extend(inputs.into_iter().map(Some));
+        ring.outputs.extend(outputs.into_iter().map(Some));
+        self.schedule.resize(lane, sets)?;
+        let items: usize = (0..self.rings.len()).map(|lane| self.schedule.sets(lane).items_max()).sum();
+        self.schedule.grow_window(items.saturating_mul(2).min(LIMIT))?;
+        self.passages.grow(self.schedule.window());
+        Ok(())
     }
 
     /// The time, if a watchdog wants to know it.
@@ -160,7 +129,7 @@ impl<H: HostStages> State<H> {
     }
 
     /// A lane's call came back.
-    pub(super) fn returned(&mut self, lane: usize, kind: LaneKind<H::Set>) {
+    pub(super) fn returned(&mut self, lane: usize, kind: LaneKind<H::InputSet, H::OutputSet>) {
         // A call that was given up may return after its pipeline has ended.
         if let Some(state) = self.lanes.get_mut(lane) {
             state.in_call = None;
@@ -188,63 +157,66 @@ impl<H: HostStages> State<H> {
         if let Err(message) = &item {
             self.source_end = SourceEnd::Panicked(message.clone());
         }
-        self.held = Some((item, stamps.map(|(_, end)| end)));
+        self.held = Some(item);
+        self.passages.open(self.schedule.totals().taken).taken_at = stamps.map(|(_, end)| end);
         self.schedule.report(Event::Taken);
     }
 
-    pub(super) fn preprocessed(&mut self, slot: Slot, set: H::Set, ended: Ended<H::Carry>, stamps: Stamps) {
-        let place = &mut self.rings[slot.lane][slot.set];
-        place.set = Some(set);
+    pub(super) fn preprocessed(
+        &mut self,
+        slot: Slot,
+        input: H::InputSet,
+        ended: StageEnd<H::Carry>,
+        stamps: Stamps,
+    ) {
+        self.rings[slot.lane()].inputs[slot.set()] = Some(input);
+        let passage = self.passages.of(slot.sequence());
         if let Some((start, end)) = stamps {
-            place.work += end - start;
+            passage.work += end - start;
             self.measures.stage(Stage::Preprocess, start, end);
         }
         let step = match ended {
-            Ended::Done(carry) => {
-                place.carry = Some(carry);
+            StageEnd::Done(carry) => {
+                passage.carry = Some(carry);
                 Step::Done
             }
-            failed => self.stage_failed(slot, Where::Preprocess, failed),
+            failed => self.stage_failed(slot.sequence(), Where::Preprocess, failed),
         };
-        if let (Step::Done, Some(error)) = (step, self.lost_error(slot.lane)) {
-            self.put(slot.sequence, Err(device_error(slot, error)));
+        if let (Step::Done, Some(error)) = (step, self.lost_error(slot.lane())) {
+            self.put(slot.sequence(), Err(device_error(slot.lane(), slot.sequence(), error)));
         }
-        self.report(Event::Preprocessed(slot, step));
+        self.schedule.report(Event::Preprocessed(slot, step));
     }
 
-    pub(super) fn postprocessed(&mut self, slot: Slot, set: H::Set, ended: Ended<H::Output>, stamps: Stamps) {
-        let place = &mut self.rings[slot.lane][slot.set];
-        place.set = Some(set);
+    pub(super) fn postprocessed(
+        &mut self,
+        slot: Slot,
+        output: H::OutputSet,
+        ended: StageEnd<H::Output>,
+        stamps: Stamps,
+    ) {
+        self.rings[slot.lane()].outputs[slot.set()] = Some(output);
+        let passage = self.passages.of(slot.sequence());
         if let Some((start, end)) = stamps {
-            place.work += end - start;
-            let (work, taken_at) = (place.work as f64, place.taken_at);
             self.measures.stage(Stage::Postprocess, start, end);
-            self.measures.latency(end - taken_at.unwrap_or(start));
-            self.timed_items += 1;
-            if self.timed_items < 16 {
-                // Cold caches say nothing yet.
-            } else if self.mean_work.is_finite() {
-                self.mean_work += (work - self.mean_work) / 16.0;
-            } else {
-                self.mean_work = work;
-            }
+            self.measures.latency(end - passage.taken_at.unwrap_or(start));
+            self.pace.worked(passage.work + (end - start));
         }
         let step = match ended {
-            Ended::Done(output) => {
-                self.put(slot.sequence, Ok(output));
+            StageEnd::Done(output) => {
+                passage.result = Some(Ok(output));
                 Step::Done
             }
-            failed => self.stage_failed(slot, Where::Postprocess, failed),
+            failed => self.stage_failed(slot.sequence(), Where::Postprocess, failed),
         };
-        self.report(Event::Postprocessed(slot, step));
+        self.schedule.report(Event::Postprocessed(slot, step));
     }
 
-    fn stage_failed<T>(&mut self, slot: Slot, step: Where, ended: Ended<T>) -> Step {
-        let sequence = slot.sequence;
+    fn stage_failed<T>(&mut self, sequence: Sequence, step: Where, ended: StageEnd<T>) -> Step {
         let error = match ended {
-            Ended::Done(_) => return Step::Done,
-            Ended::Failed(source) => ItemError::Stage { step, sequence, source },
-            Ended::Panicked(message) => {
+            StageEnd::Done(_) => return Step::Done,
+            StageEnd::Failed(source) => ItemError::Stage { step, sequence, source },
+            StageEnd::Panicked(message) => {
                 let from_source = self.source_end == SourceEnd::Panicked(message.clone());
                 let step = if from_source && self.source.is_none() { Where::Source } else { step };
                 ItemError::Panicked { step, sequence, message }
@@ -254,32 +226,40 @@ impl<H: HostStages> State<H> {
         Step::Failed
     }
 
-    /// What a device brought back, from a blocking call or through its completions.
-    pub(super) fn called(&mut self, lane: usize, called: Called<H::Set>, call: Stamps) {
-        match called {
-            Called::Nothing => {}
-            Called::Landed(flight, spans) => self.landed(flight, &spans, call),
-            Called::Failed(flight, error) => {
-                let slot = flight.id;
-                if self.is_in_flight(slot) {
-                    self.rings[slot.lane][slot.set].set = Some(flight.set);
-                    self.put(slot.sequence, Err(device_error(slot, Arc::from(error))));
-                    self.report(Event::CallFailed(slot));
+    /// What a device gave back, from a blocking call or through its completions.
+    pub(super) fn called(&mut self, lane: usize, called: Called<H::InputSet, H::OutputSet>, call: Stamps) {
+        let Called { input, ended } = called;
+        if let Some((id, input)) = input
+            && self.schedule.inputs(lane)[id.input()] == SetState::InFlight(id.sequence())
+        {
+            self.rings[lane].inputs[id.input()] = Some(input);
+            let is_its_end = matches!(&ended, Ended::Landed(of, ..) | Ended::Failed(of, ..) if *of == id);
+            if !is_its_end {
+                self.schedule.report(Event::InputFree(id));
+            }
+        }
+        match ended {
+            Ended::Nothing => {}
+            Ended::Landed(id, output, spans) => self.landed(id, output, &spans, call),
+            Ended::Failed(id, output, error) => {
+                if self.is_in_flight(id) {
+                    self.rings[lane].outputs[id.output()] = Some(output);
+                    self.put(id.sequence(), Err(device_error(lane, id.sequence(), Arc::from(error))));
+                    self.schedule.report(Event::CallFailed(id));
                 }
             }
-            Called::Lost(error) => self.lose(lane, *error),
+            Ended::Lost(error) => self.lose(lane, *error),
         }
     }
 
-    fn landed(&mut self, flight: Flight<H::Set>, spans: &DeviceSpans, call: Stamps) {
-        let Flight { id: slot, set } = flight;
-        if !self.is_in_flight(slot) {
+    fn landed(&mut self, id: Transit, output: H::OutputSet, spans: &DeviceSpans, call: Stamps) {
+        if !self.is_in_flight(id) {
             // The lane was given up for lost and came back: its items have ended.
             return;
         }
-        let place = &mut self.rings[slot.lane][slot.set];
-        place.set = Some(set);
-        if place.taken_at.is_some() {
+        self.rings[id.lane()].outputs[id.output()] = Some(output);
+        let passage = self.passages.of(id.sequence());
+        if passage.taken_at.is_some() {
             let since_epoch = |DeviceSpan { start, end }: DeviceSpan| {
                 let nanos = |t: Instant| t.saturating_duration_since(self.epoch).as_nanos() as Nanos;
                 (nanos(start), nanos(end))
@@ -299,13 +279,13 @@ impl<H: HostStages> State<H> {
             let call = if write.is_none() && read.is_none() { call } else { None };
             if let Some((start, end)) = kernel.or(call) {
                 if kernel.is_none() {
-                    place.work += end - start;
+                    passage.work += end - start;
                 }
-                self.measures.kernel(slot.lane, start, end);
+                self.measures.kernel(id.lane(), start, end);
                 self.last_event = self.last_event.max(end);
             }
         }
-        self.report(Event::Landed(slot));
+        self.schedule.report(Event::Landed(id));
     }
 
     /// Gives a lane up: its items fail with this error, and the lane gets no more.
@@ -315,13 +295,19 @@ impl<H: HostStages> State<H> {
         }
         let error = Arc::new(error);
         self.lost.push((lane, Arc::clone(&error)));
-        for set in 0..self.rings[lane].len() {
-            if let SetState::InFlight(sequence) | SetState::Ready(sequence) = self.schedule.sets(lane)[set] {
-                let slot = Slot { lane, set, sequence };
-                self.put(sequence, Err(device_error(slot, Arc::clone(&error))));
-            }
+        let ready = self.schedule.inputs(lane).iter().filter_map(|state| match *state {
+            SetState::Ready(sequence) => Some(sequence),
+            _ => None,
+        });
+        let in_flight = self.schedule.outputs(lane).iter().filter_map(|state| match *state {
+            SetState::InFlight(sequence) => Some(sequence),
+            _ => None,
+        });
+        let failed: Vec<Sequence> = ready.chain(in_flight).collect();
+        for sequence in failed {
+            self.put(sequence, Err(device_error(lane, sequence, Arc::clone(&error))));
         }
-        self.report(Event::LaneLost(lane));
+        self.schedule.report(Event::LaneLost(lane));
         if self.schedule.lanes_alive() == 0 {
             self.held = None;
             if self.source_end == SourceEnd::Open {
@@ -334,8 +320,8 @@ impl<H: HostStages> State<H> {
         self.lost.iter().find(|(l, _)| *l == lane).map(|(_, error)| Arc::clone(error))
     }
 
-    fn is_in_flight(&self, slot: Slot) -> bool {
-        self.schedule.sets(slot.lane)[slot.set] == SetState::InFlight(slot.sequence)
+    fn is_in_flight(&self, id: Transit) -> bool {
+        self.schedule.outputs(id.lane())[id.output()] == SetState::InFlight(id.sequence())
     }
 
     /// Cancels what has not started.
@@ -344,26 +330,16 @@ impl<H: HostStages> State<H> {
             self.source_end = SourceEnd::Cancelled;
         }
         self.held = None;
-        self.report(Event::Cancel);
-    }
-
-    /// Tells the schedule, and counts the items that ended with it.
-    pub(super) fn report(&mut self, event: Event) {
-        let before = self.ended();
-        self.schedule.report(event);
-        self.undelivered += (self.ended() - before) as usize;
-    }
-
-    fn ended(&self) -> u64 {
-        let t = self.schedule.totals();
-        t.ok + t.failed + t.cancelled
+        self.schedule.report(Event::Cancel);
     }
 
     /// The next result on its way out.
     pub(super) fn deliver(&mut self) -> Option<Delivery<H::Output>> {
         let (sequence, outcome) = self.schedule.deliver()?;
-        self.undelivered -= 1;
-        let kept = self.results[(sequence & self.mask) as usize].take();
+        let passage = self.passages.of(sequence);
+        // An item that ended before its postprocess has left it.
+        passage.carry = None;
+        let kept = passage.result.take();
         let result = match (outcome, kept) {
             (Outcome::Cancelled, _) => Err(ItemError::Cancelled { sequence }),
             (Outcome::Failed, None) => Err(ItemError::NoLane { sequence }),
@@ -373,7 +349,7 @@ impl<H: HostStages> State<H> {
     }
 
     fn put(&mut self, sequence: Sequence, result: Result<H::Output, ItemError>) {
-        self.results[(sequence & self.mask) as usize] = Some(result);
+        self.passages.of(sequence).result = Some(result);
     }
 
     /// The longest-running device call or flight that began before `limit`.
@@ -388,11 +364,12 @@ impl<H: HostStages> State<H> {
                 return Some((lane, call.item, now - call.since));
             }
             if let LaneKind::Queued(_) = state.kind {
-                for (place, set) in self.rings[lane].iter().zip(self.schedule.sets(lane)) {
-                    if let SetState::InFlight(sequence) = *set
-                        && now.saturating_sub(place.submitted_at) > limit
-                    {
-                        return Some((lane, Some(sequence), now - place.submitted_at));
+                for set in self.schedule.outputs(lane) {
+                    if let SetState::InFlight(sequence) = *set {
+                        let submitted_at = self.passages.submitted_at(sequence);
+                        if now.saturating_sub(submitted_at) > limit {
+                            return Some((lane, Some(sequence), now - submitted_at));
+                        }
                     }
                 }
             }
@@ -416,8 +393,8 @@ impl<H: HostStages> State<H> {
     }
 }
 
-fn device_error(slot: Slot, source: Arc<DeviceError>) -> ItemError {
-    ItemError::Device { sequence: slot.sequence, lane: slot.lane, source }
+fn device_error(lane: usize, sequence: Sequence, source: Arc<DeviceError>) -> ItemError {
+    ItemError::Device { sequence, lane, source }
 }
 
 /// Nanoseconds since `epoch`.

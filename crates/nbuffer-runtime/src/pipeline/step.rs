@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, MutexGuard};
 
-use nbuffer_core::schedule::{Command, Event, Slot};
+use nbuffer_core::schedule::{Command, Event, Slot, Transit};
 
 use super::state::{InCall, LaneKind};
 use super::worker::{Crew, Shared};
@@ -16,18 +16,18 @@ use crate::lane::{Called, Flight};
 type Guard<'a, H> = MutexGuard<'a, Crew<H>>;
 
 /// What a user's stage left: its value, its error, or what its panic said.
-pub(super) enum Ended<T> {
+pub(super) enum StageEnd<T> {
     Done(T),
     Failed(BoxError),
     Panicked(String),
 }
 
-impl<T> From<std::thread::Result<Result<T, BoxError>>> for Ended<T> {
+impl<T> From<std::thread::Result<Result<T, BoxError>>> for StageEnd<T> {
     fn from(result: std::thread::Result<Result<T, BoxError>>) -> Self {
         match result {
-            Ok(Ok(value)) => Ended::Done(value),
-            Ok(Err(error)) => Ended::Failed(error),
-            Err(panic) => Ended::Panicked(panic_message(&*panic)),
+            Ok(Ok(value)) => StageEnd::Done(value),
+            Ok(Err(error)) => StageEnd::Failed(error),
+            Err(panic) => StageEnd::Panicked(panic_message(&*panic)),
         }
     }
 }
@@ -43,7 +43,7 @@ impl<H: HostStages> Shared<H> {
         match command {
             Command::Take => self.take(crew, me),
             Command::Preprocess(slot) => self.preprocess(crew, slot),
-            Command::Submit(slot) => self.call(crew, slot.lane, Some(slot), me),
+            Command::Submit(id) => self.call(crew, id.lane(), Some(id), me),
             Command::Flush(lane) => self.call(crew, lane, None, me),
             Command::Postprocess(slot) => self.postprocess(crew, slot),
         }
@@ -51,7 +51,7 @@ impl<H: HostStages> Shared<H> {
 
     fn take<'a>(self: &'a Arc<Self>, mut crew: Guard<'a, H>, me: usize) -> Guard<'a, H> {
         let state = &mut crew.state;
-        let timed = state.times_next();
+        let timed = state.pace.times(state.schedule.totals().taken);
         let Some(mut source) = state.source.take() else {
             // It panicked when it was asked last.
             state.schedule.report(Event::SourceEnded);
@@ -77,32 +77,33 @@ impl<H: HostStages> Shared<H> {
 
     fn preprocess<'a>(self: &'a Arc<Self>, mut crew: Guard<'a, H>, slot: Slot) -> Guard<'a, H> {
         let state = &mut crew.state;
-        let (item, taken_at) = state.held.take().expect("an item is preprocessed after it was taken");
-        let place = state.place(slot);
-        place.taken_at = taken_at;
-        place.work = 0;
-        let mut set = place.set.take().expect("a free set is in its ring");
+        let item = state.held.take().expect("an item is preprocessed after it was taken");
+        let timed = state.passages.of(slot.sequence()).taken_at.is_some();
+        let input = &mut state.rings[slot.lane()].inputs[slot.set()];
+        let mut input = input.take().expect("a free set is in its ring");
         let item = match item {
             Ok(item) => item,
             Err(panic) => {
-                state.preprocessed(slot, set, Ended::Panicked(panic), None);
+                state.preprocessed(slot, input, StageEnd::Panicked(panic), None);
                 return crew;
             }
         };
-        let step = || self.stages.preprocess(item, &mut set);
-        let (mut crew, ended, stamps) = self.unlocked(crew, Kind::Preprocess, taken_at.is_some(), step);
-        crew.state.preprocessed(slot, set, ended.into(), stamps);
+        let step = || self.stages.preprocess(item, &mut input);
+        let (mut crew, ended, stamps) = self.unlocked(crew, Kind::Preprocess, timed, step);
+        crew.state.preprocessed(slot, input, ended.into(), stamps);
         crew
     }
 
     fn postprocess<'a>(self: &'a Arc<Self>, mut crew: Guard<'a, H>, slot: Slot) -> Guard<'a, H> {
-        let place = crew.state.place(slot);
-        let timed = place.taken_at.is_some();
-        let carry = place.carry.take().expect("preprocess left a carry");
-        let mut set = place.set.take().expect("a landed set is in its ring");
-        let step = || self.stages.postprocess(carry, &mut set);
+        let state = &mut crew.state;
+        let passage = state.passages.of(slot.sequence());
+        let timed = passage.taken_at.is_some();
+        let carry = passage.carry.take().expect("preprocess left a carry");
+        let output = &mut state.rings[slot.lane()].outputs[slot.set()];
+        let mut output = output.take().expect("a landed set is in its ring");
+        let step = || self.stages.postprocess(carry, &mut output);
         let (mut crew, ended, stamps) = self.unlocked(crew, Kind::Postprocess, timed, step);
-        crew.state.postprocessed(slot, set, ended.into(), stamps);
+        crew.state.postprocessed(slot, output, ended.into(), stamps);
         crew
     }
 
@@ -111,23 +112,26 @@ impl<H: HostStages> Shared<H> {
         self: &'a Arc<Self>,
         mut crew: Guard<'a, H>,
         index: usize,
-        slot: Option<Slot>,
+        id: Option<Transit>,
         worker: usize,
     ) -> Guard<'a, H> {
         let state = &mut crew.state;
         let since = state.now_if_watched();
         let mut timed = true;
-        let flight = slot.map(|id| {
-            let place = state.place(id);
-            place.submitted_at = since;
-            timed = place.taken_at.is_some();
-            Flight { id, set: place.set.take().expect("a filled set is in its ring") }
+        let flight = id.map(|id| {
+            let passage = state.passages.of(id.sequence());
+            passage.submitted_at = since;
+            timed = passage.taken_at.is_some();
+            let ring = &mut state.rings[index];
+            let input = ring.inputs[id.input()].take().expect("a filled set is in its ring");
+            let output = ring.outputs[id.output()].take().expect("a free set is in its ring");
+            Flight { id, input, output }
         });
         let lane = &mut state.lanes[index];
-        lane.in_call = Some(InCall { since, worker, item: slot.map(|slot| slot.sequence) });
+        lane.in_call = Some(InCall { since, worker, item: id.map(Transit::sequence) });
         // A lane that panics took its set down with it, and is in an unknown state: it is lost.
         let lost = |panic: Box<dyn std::any::Any + Send>| {
-            Called::Lost(DeviceError::Panicked { message: panic_message(&*panic) }.into())
+            Called::lost(DeviceError::Panicked { message: panic_message(&*panic) })
         };
         match &mut lane.kind {
             LaneKind::Blocking(lane) => {

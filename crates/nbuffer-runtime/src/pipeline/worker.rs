@@ -15,11 +15,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nbuffer_core::measure::Nanos;
+use nbuffer_core::schedule::{ConfigError, Sets};
 
 use super::state::{LaneKind, LaneState, State, nanos};
-use super::{Delivery, HostStages, Kind, Options, Report};
+use super::{Delivery, HostStages, Kind, Options, Report, StartError};
+use crate::buffer::Memory;
 use crate::device::DeviceError;
-use crate::lane::{Called, Completions, Lane};
+use crate::lane::{Called, Calls, Complete, Completions, Lane};
 
 /// How long a thread spins before it parks: about what parking and being woken costs.
 const SPIN: Duration = Duration::from_micros(20);
@@ -48,7 +50,7 @@ pub(super) struct Crew<H: HostStages> {
     pub(super) state: State<H>,
     threads: Vec<Worker>,
     /// How many threads may run a task at once, beside the one that asks the source.
-    seats: usize,
+    seats: Seats,
     /// Running a task.
     active: usize,
     /// Waiting to be woken, woken and on their way, and started and on their way.
@@ -88,8 +90,13 @@ struct Worker {
     abandoned: bool,
 }
 
+/// Where the sets of one lane's ring come from.
+type LaneMemory<H> = Box<dyn Memory<<H as HostStages>::InputSet, <H as HostStages>::OutputSet>>;
+
 pub(super) struct Shared<H: HostStages> {
     crew: Mutex<Crew<H>>,
+    /// The memory of each lane. Taken before `crew`, never while it is held: to allocate may take its time.
+    memory: Mutex<Vec<LaneMemory<H>>>,
     pub(super) stages: H,
     /// Parked workers.
     work: Condvar,
@@ -135,7 +142,7 @@ impl<H: HostStages> Crew<H> {
     /// Whether results are handed out before anything else is done. While items take microseconds a result
     /// goes out at once; shorter ones go out in batches.
     fn delivers_first(&self) -> bool {
-        self.can_deliver() && (!self.state.is_short() || self.state.undelivered * 2 >= self.state.window)
+        self.can_deliver() && (!self.state.pace.is_short() || self.state.has_several())
     }
 
     /// Whether results wait for a sink that is there.
@@ -145,7 +152,7 @@ impl<H: HostStages> Crew<H> {
 
     /// Whether no further thread may run a task.
     fn is_full(&self) -> bool {
-        self.active >= self.seats + usize::from(self.in_source.is_some())
+        self.active >= self.seats.count() + usize::from(self.in_source.is_some())
     }
 
     fn has_work(&self) -> bool {
@@ -162,7 +169,7 @@ impl<H: HostStages> Crew<H> {
     fn abandon(&mut self, lane: usize) {
         if let Some(call) = &self.state.lanes[lane].in_call {
             self.threads[call.worker].abandoned = true;
-            self.seats += 1;
+            self.seats.extra += 1;
             self.active -= 1;
         }
     }
@@ -170,23 +177,44 @@ impl<H: HostStages> Crew<H> {
 
 /// How many tasks are worth running at once: one per host thread, one per lane that waits for its device, and
 /// one per lane that computes as long as there are cores for it.
-fn seats<S>(lanes: &[Lane<S>], host_threads: usize, cores: usize) -> usize {
-    let blocking =
-        || lanes.iter().filter_map(|lane| if let Lane::Blocking(lane) = lane { Some(lane) } else { None });
-    let computing = blocking().filter(|lane| lane.computes()).count();
-    let waiting = blocking().count() - computing;
-    host_threads.max(cores.min(host_threads + computing)) + waiting
+struct Seats {
+    host_threads: usize,
+    computing: usize,
+    waiting: usize,
+    cores: usize,
+    /// For threads that sit in a call which was given up.
+    extra: usize,
+    /// As many threads as the system gives.
+    most: usize,
+}
+
+impl Seats {
+    fn new<I, O>(lanes: &[Calls<I, O>], host_threads: usize, cores: usize) -> Self {
+        let blocking = || {
+            lanes.iter().filter_map(|lane| if let Calls::Blocking(lane) = lane { Some(lane) } else { None })
+        };
+        let computing = blocking().filter(|lane| lane.computes()).count();
+        let waiting = blocking().count() - computing;
+        Seats { host_threads, computing, waiting, cores, extra: 0, most: usize::MAX }
+    }
+
+    fn count(&self) -> usize {
+        let on_cores = self.host_threads.max(self.cores.min(self.host_threads + self.computing));
+        (on_cores + self.waiting + self.extra).min(self.most)
+    }
 }
 
 impl<H: HostStages> Shared<H> {
     pub(super) fn start(
         state: State<H>,
         stages: H,
-        lanes: Vec<Lane<H::Set>>,
+        lanes: Vec<Lane<H::InputSet, H::OutputSet>>,
         options: &Options,
     ) -> Arc<Self> {
+        let (lanes, memory): (Vec<_>, Vec<_>) =
+            lanes.into_iter().map(|lane| (lane.calls, lane.memory)).unzip();
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let seats = seats(&lanes, options.host_threads, cores);
+        let seats = Seats::new(&lanes, options.host_threads, cores);
         let epoch = state.epoch();
         let shared = Arc::new(Shared {
             crew: Mutex::new(Crew {
@@ -208,6 +236,7 @@ impl<H: HostStages> Shared<H> {
                 spare: Vec::new(),
                 sink_panic: None,
             }),
+            memory: Mutex::new(memory),
             stages,
             work: Condvar::new(),
             delivery: Condvar::new(),
@@ -217,15 +246,15 @@ impl<H: HostStages> Shared<H> {
             epoch,
         });
         let weak = Arc::downgrade(&shared);
-        let complete: Arc<dyn Fn(Called<H::Set>, usize) + Send + Sync> = Arc::new(move |called, lane| {
+        let complete: Complete<H::InputSet, H::OutputSet> = Arc::new(move |called, lane| {
             if let Some(shared) = weak.upgrade() {
                 shared.completed(called, lane);
             }
         });
         let opened = lanes.into_iter().enumerate().map(|(index, lane)| {
             let kind = match lane {
-                Lane::Blocking(lane) => LaneKind::Blocking(Some(lane)),
-                Lane::Queued(open) => {
+                Calls::Blocking(lane) => LaneKind::Blocking(Some(lane)),
+                Calls::Queued(open) => {
                     LaneKind::Queued(Some(open(Completions::new(index, Arc::clone(&complete)))))
                 }
             };
@@ -259,7 +288,7 @@ impl<H: HostStages> Shared<H> {
         let mut must_act = false;
         while !crew.is_over() {
             // Short items are handed out faster by one thread than by two that fight for the lock.
-            let crowded = !must_act && (crew.active > 0 && crew.state.is_short() || crew.is_full());
+            let crowded = !must_act && (crew.active > 0 && crew.state.pace.is_short() || crew.is_full());
             must_act = false;
             if crowded {
                 (crew, must_act) = self.rest(crew);
@@ -298,7 +327,7 @@ impl<H: HostStages> Shared<H> {
         timed: bool,
         step: impl FnOnce() -> T,
     ) -> (MutexGuard<'a, Crew<H>>, std::thread::Result<T>, Stamps) {
-        let brief = crew.state.is_brief(kind);
+        let brief = crew.state.pace.is_brief(kind);
         self.call_for_help(&mut crew, brief);
         drop(crew);
         let start = timed.then(|| nanos(self.epoch));
@@ -337,7 +366,7 @@ impl<H: HostStages> Shared<H> {
 
     /// Spins, then parks, until there may be work. True when nobody else moved meanwhile.
     fn rest<'a>(&'a self, mut crew: MutexGuard<'a, Crew<H>>) -> (MutexGuard<'a, Crew<H>>, bool) {
-        let short = crew.state.is_short();
+        let short = crew.state.pace.is_short();
         if !crew.spinning && crew.active < self.cores && self.cores > 1 && !(short && crew.active > 0) {
             crew.spinning = true;
             let seen = self.hint.seen();
@@ -386,7 +415,7 @@ impl<H: HostStages> Shared<H> {
             crew.parked -= 1;
             crew.woken += 1;
             self.work.notify_one();
-        } else if crew.threads.len() <= crew.seats {
+        } else if crew.threads.len() <= crew.seats.count() {
             crew.starting += 1;
             let me = crew.threads.len();
             let shared = Arc::clone(self);
@@ -397,8 +426,8 @@ impl<H: HostStages> Shared<H> {
                 Err(error) => {
                     crew.starting -= 1;
                     // Fewer threads are slower and not wrong; none at all cannot work.
-                    crew.seats = crew.threads.len();
-                    assert!(crew.seats > 0, "no thread can be started: {error}");
+                    crew.seats.most = crew.threads.len();
+                    assert!(crew.seats.most > 0, "no thread can be started: {error}");
                 }
             }
         }
@@ -418,10 +447,10 @@ impl<H: HostStages> Shared<H> {
         if crew.consumer == Consumer::Away || !schedule.can_deliver() {
             return;
         }
-        let several = crew.state.undelivered * 2 >= crew.state.window;
+        let several = crew.state.has_several();
         match crew.consumer {
             Consumer::Away => {}
-            Consumer::Spinning if several || !crew.state.is_short() => self.hint.set(),
+            Consumer::Spinning if several || !crew.state.pace.is_short() => self.hint.set(),
             Consumer::Dozing if !several => {}
             Consumer::Spinning => {}
             Consumer::Dozing | Consumer::Parked => {
@@ -432,7 +461,7 @@ impl<H: HostStages> Shared<H> {
     }
 
     /// A queued device tells what ended.
-    fn completed(self: &Arc<Self>, called: Called<H::Set>, lane: usize) {
+    fn completed(self: &Arc<Self>, called: Called<H::InputSet, H::OutputSet>, lane: usize) {
         let mut crew = self.lock();
         crew.state.called(lane, called, None);
         crew.tasks += 1;
@@ -464,7 +493,7 @@ impl<H: HostStages> Shared<H> {
             }
             let worthwhile = |rest: &Consumer| match rest {
                 Consumer::Spinning => crew.active < self.cores && self.cores > 1,
-                _ => crew.state.is_quick(),
+                _ => crew.state.pace.is_quick(),
             };
             crew.consumer = rests.find(worthwhile).unwrap_or(Consumer::Parked);
             crew = match crew.consumer {
@@ -513,6 +542,33 @@ impl<H: HostStages> Shared<H> {
         crew.state.cancel();
         self.announce(&mut crew);
         self.call_for_help(&mut crew, false);
+    }
+
+    /// Gives every lane's ring another size while the stream runs.
+    pub(super) fn resize(self: &Arc<Self>, sets: Sets) -> Result<(), StartError> {
+        let mut memory = self.memory.lock().expect(BUG);
+        let mut crew = self.lock();
+        for (lane, memory) in memory.iter_mut().enumerate() {
+            let ring = &crew.state.rings[lane];
+            let (inputs, outputs) = (ring.inputs.len(), ring.outputs.len());
+            drop(crew);
+            let inputs = (inputs..sets.inputs()).map(|_| memory.input()).collect::<Result<Vec<_>, _>>()?;
+            let outputs =
+                (outputs..sets.outputs()).map(|_| memory.output()).collect::<Result<Vec<_>, _>>()?;
+            crew = self.lock();
+            crew.state.resize(lane, sets, inputs, outputs)?;
+        }
+        self.call_for_help(&mut crew, false);
+        Ok(())
+    }
+
+    /// Changes how many host steps may run at once while the stream runs.
+    pub(super) fn set_host_threads(self: &Arc<Self>, threads: usize) -> Result<(), ConfigError> {
+        let mut crew = self.lock();
+        crew.state.schedule.set_host_threads(threads.into())?;
+        crew.seats.host_threads = threads;
+        self.call_for_help(&mut crew, false);
+        Ok(())
     }
 
     pub(super) fn report(&self) -> Report {

@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use nbuffer_core::tensor::DType;
 use nbuffer_runtime::{
-    BufferSet, Compute, DeviceError, Engine, EngineError, Graph, GraphTensor, HostBuffer, Model, Session,
+    Compute, DeviceError, Engine, EngineError, Graph, GraphTensor, HostBuffer, InputSet, Model, OutputSet,
+    Session,
 };
 use serde_json::json;
 
@@ -73,13 +74,14 @@ fn compute(model: &Model, edges: Edges) -> Result<Compute, DeviceError> {
     Compute::new(model, &engine)
 }
 
-fn run(compute: &Compute, fill: impl Fn(&mut [HostBuffer])) -> BufferSet {
-    let mut set = BufferSet::zeroed(compute.inputs(), compute.outputs());
-    fill(&mut set.inputs);
+fn run(compute: &Compute, fill: impl Fn(&mut [HostBuffer])) -> OutputSet {
+    let mut input = InputSet::zeroed(compute.inputs());
+    let mut output = OutputSet::zeroed(compute.outputs());
+    fill(&mut input);
     // What an earlier item left behind must not show.
-    set.outputs.iter_mut().for_each(|output| output.bytes_mut().fill(0xee));
-    compute.session(3).unwrap().run(&set.inputs, &mut set.outputs).unwrap();
-    set
+    output.iter_mut().for_each(|buffer| buffer.bytes_mut().fill(0xee));
+    compute.session(3).unwrap().run(&input, &mut output).unwrap();
+    output
 }
 
 #[test]
@@ -90,7 +92,7 @@ fn a_graph_that_agrees_gives_its_names_to_the_tensors() {
     assert_eq!(compute.inputs()[0].padding(), model.inputs[0].padding());
     assert_eq!(compute.outputs()[0].zero_point(), 146);
     assert_eq!((compute.describe(), compute.batch()), ("edges 1.0".to_owned(), 1));
-    assert_eq!(run(&compute, |_| ()).outputs[0].bytes()[..2], [1, 3]);
+    assert_eq!(run(&compute, |_| ())[0].bytes()[..2], [1, 3]);
 }
 
 #[test]
@@ -135,7 +137,7 @@ fn a_plain_graph_gives_its_own_tensors() {
     edges.inputs[0].dims[0] = Some(4);
     let fixed = compute(&model, edges).unwrap();
     assert_eq!((fixed.batch(), fixed.outputs()[0].shape()), (4, &[4, 10][..]));
-    assert_eq!(run(&fixed, |_| ()).outputs[0].bytes()[..2], [4, 3]);
+    assert_eq!(run(&fixed, |_| ())[0].bytes()[..2], [4, 3]);
 }
 
 #[test]
@@ -179,7 +181,7 @@ fn identity_copies_every_tensor() {
         inputs[0].bytes_mut().copy_from_slice(&[1, 2, 3, 4]);
         inputs[1].bytes_mut().copy_from_slice(&[5, 6, 7]);
     });
-    assert_eq!((set.outputs[0].bytes(), set.outputs[1].bytes()), (&[1, 2, 3, 4][..], &[5, 6, 7][..]));
+    assert_eq!((set[0].bytes(), set[1].bytes()), (&[1, 2, 3, 4][..], &[5, 6, 7][..]));
 }
 
 #[test]
@@ -195,7 +197,7 @@ fn checksum_is_fnv1a_of_all_input_bytes_and_the_rest_is_zero() {
     });
     // FNV-1a of "foobar", as its authors publish it.
     let expected = 0x8594_4171_f739_67e8_u64.to_le_bytes();
-    assert_eq!(set.outputs[0].bytes(), [&expected[..], &[0, 0]].concat());
+    assert_eq!(set[0].bytes(), [&expected[..], &[0, 0]].concat());
 }
 
 #[test]

@@ -73,10 +73,11 @@ fn a_failed_call_costs_its_item() {
 #[test]
 fn a_lane_that_hangs_is_given_up_with_what_it_holds() {
     let fault = "kind = \"hang\"\nlane = 1\ncall = 1";
+    // N input sets and N output sets: so many items can be in a ring.
     for (options, most) in [
-        (["--double-buffer", "off", "--buffers", "1"], 1),
-        (["--double-buffer", "off", "--buffers", "3"], 3),
-        (["--double-buffer", "on", "--buffers", "4"], 4),
+        (["--double-buffer", "off", "--buffers", "1"], 2),
+        (["--double-buffer", "off", "--buffers", "3"], 6),
+        (["--double-buffer", "on", "--buffers", "4"], 8),
     ] {
         let all = [&options[..], &["--cores", "2", "--watchdog", "300ms"]].concat();
         let outcome = Outcome::of(fault, &all);
@@ -96,7 +97,7 @@ fn a_lane_that_disappears_takes_only_what_it_holds() {
     let fault = "kind = \"disappear\"\nlane = 1\ncall = 3";
     let outcome = Outcome::of(fault, &["--cores", "2", "--buffers", "4"]);
     let failed = outcome.failed();
-    assert!((1..=4).contains(&failed.len()), "at most what its ring holds: {failed:?}");
+    assert!((1..=8).contains(&failed.len()), "at most what its ring holds: {failed:?}");
     for (item, error) in failed {
         assert!(error.contains("lane 1") && error.contains("lost"), "item {item}: {error}");
     }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use nbuffer_core::tensor::{DType, TensorInfo};
 use nbuffer_onnx::CpuDevice;
 use nbuffer_runtime::model::Kernel;
-use nbuffer_runtime::{Called, Device, DeviceError, Engine, Flight, Lane, LaneOptions, Model, Program, Slot};
+use nbuffer_runtime::{
+    Calls, Device, DeviceError, Ended, Engine, Flight, Lane, LaneOptions, Model, Program, Transit,
+};
 
 use crate::{on_each_engine, small_model};
 
@@ -64,18 +66,18 @@ fn prepare(engine: &Arc<dyn Engine>) -> Arc<dyn Program> {
 
 /// Opens a lane and makes one call.
 fn call(program: &dyn Program, lane: usize, values: [i8; 8]) -> [i8; 8] {
-    let Lane::Blocking(mut opened) = program.open_lane(LaneOptions { lane, double_buffer: false }).unwrap()
-    else {
+    let Lane { calls, mut memory } = program.open_lane(LaneOptions { lane, double_buffer: false }).unwrap();
+    let Calls::Blocking(mut opened) = calls else {
         panic!("a CPU lane blocks");
     };
-    let mut set = program.allocate().unwrap();
-    set.inputs[0].as_mut_slice().copy_from_slice(&values);
-    let id = Slot { lane, set: 0, sequence: 7 };
-    let Called::Landed(flight, spans) = opened.call(Some(Flight { id, set })) else {
+    let (mut input, output) = (memory.input().unwrap(), memory.output().unwrap());
+    input[0].as_mut_slice().copy_from_slice(&values);
+    let id = Transit::new(lane, 0, 0, 7);
+    let Ended::Landed(of, output, spans) = opened.call(Some(Flight { id, input, output })).ended else {
         panic!("the call failed");
     };
-    assert_eq!(flight.id, id);
+    assert_eq!(of, id);
     let kernel = spans.kernel.expect("the kernel is measured");
     assert!(kernel.end >= kernel.start && spans.write.is_none() && spans.read.is_none());
-    flight.set.outputs[0].as_slice::<i8>().try_into().unwrap()
+    output[0].as_slice::<i8>().try_into().unwrap()
 }

@@ -1,7 +1,9 @@
 use std::time::Duration;
 
 use nbuffer_core::tensor::{DType, TensorInfo};
-use nbuffer_runtime::{BufferSet, EngineError, Graph, GraphTensor, HostBuffer, Lane, LaneOptions, Session};
+use nbuffer_runtime::{
+    Calls, Ended, EngineError, Graph, GraphTensor, HostBuffer, InputSet, LaneOptions, OutputSet, Session,
+};
 
 use super::*;
 use crate::testing::{byte_model, no_engine};
@@ -96,12 +98,14 @@ fn transfer_buffers_beyond_l2_are_refused() {
 #[test]
 fn buffer_sets_of_a_queued_device_take_its_memory() {
     let text = include_str!("../../profiles/examples/queued-2ms.toml");
-    let device = device(&text.replace("cores = 1", "cores = 1\nmemory_bytes = 1500"));
+    let device = device(&text.replace("cores = 1", "cores = 1\nmemory_bytes = 1400"));
     let program = device.prepare(&Arc::new(byte_model(1, 100)), 1).unwrap();
-    assert!(program.allocate().is_ok() && program.allocate().is_ok());
-    let error = program.allocate().unwrap_err();
+    let mut memory = program.open_lane(BLOCKING).ok().unwrap().memory;
+    assert!(memory.input().is_ok() && memory.output().is_ok());
+    assert!(memory.input().is_ok() && memory.output().is_ok());
+    let error = memory.input().unwrap_err();
     assert!(
-        matches!(error, DeviceError::Memory { needed_bytes: 1600, available_bytes: 1500, .. }),
+        matches!(error, DeviceError::Memory { needed_bytes: 1500, available_bytes: 1400, .. }),
         "{error}"
     );
 }
@@ -181,14 +185,16 @@ fn moody(text: &str) -> Arc<dyn Program> {
 
 /// Runs items with these first bytes, one at a time, and says of each whether it landed.
 fn run_one_by_one(program: &dyn Program, first_bytes: &[u8]) -> Vec<Result<u8, String>> {
-    use nbuffer_core::schedule::Slot;
-    use nbuffer_runtime::{Called, Completions, Flight};
+    use nbuffer_core::schedule::Transit;
+    use nbuffer_runtime::{Completions, Flight};
 
     let (teller, told) = std::sync::mpsc::channel();
     let told_teller = teller.clone();
-    let mut call: Box<dyn FnMut(Flight<BufferSet>)> = match program.open_lane(BLOCKING).ok().unwrap() {
-        Lane::Blocking(mut lane) => Box::new(move |flight| teller.send(lane.call(Some(flight))).unwrap()),
-        Lane::Queued(open) => {
+    let lane = program.open_lane(BLOCKING).ok().unwrap();
+    let mut memory = lane.memory;
+    let mut call: Box<dyn FnMut(Flight<InputSet, OutputSet>)> = match lane.calls {
+        Calls::Blocking(mut lane) => Box::new(move |flight| teller.send(lane.call(Some(flight))).unwrap()),
+        Calls::Queued(open) => {
             let mut lane = open(Completions::new(
                 0,
                 Arc::new(move |called, _| {
@@ -200,14 +206,14 @@ fn run_one_by_one(program: &dyn Program, first_bytes: &[u8]) -> Vec<Result<u8, S
         }
     };
     let run = |(item, &byte): (usize, &u8)| {
-        let mut set = program.allocate().unwrap();
-        set.inputs[0].bytes_mut()[0] = byte;
-        let id = Slot { lane: 0, set: 0, sequence: item as u64 };
-        call(Flight { id, set });
-        match told.recv_timeout(Duration::from_secs(60)).expect("an item ends within a minute") {
-            Called::Landed(flight, _) => Ok(flight.set.outputs[0].bytes()[0]),
-            Called::Failed(flight, error) => {
-                assert_eq!(flight.id, id);
+        let (mut input, output) = (memory.input().unwrap(), memory.output().unwrap());
+        input[0].bytes_mut()[0] = byte;
+        let id = Transit::new(0, 0, 0, item as u64);
+        call(Flight { id, input, output });
+        match told.recv_timeout(Duration::from_secs(60)).expect("an item ends within a minute").ended {
+            Ended::Landed(_, output, _) => Ok(output[0].bytes()[0]),
+            Ended::Failed(of, _, error) => {
+                assert_eq!(of, id);
                 Err(error.to_string())
             }
             other => panic!("{other:?}"),

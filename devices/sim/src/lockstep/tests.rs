@@ -1,7 +1,7 @@
 use std::sync::mpsc::channel;
 use std::thread;
 
-use nbuffer_runtime::{BufferSet, Program};
+use nbuffer_runtime::{InputSet, OutputSet, Program};
 
 use super::*;
 use crate::hardware::Hardware;
@@ -25,10 +25,11 @@ fn open(program: &SimProgram, double_buffer: bool) -> LockstepCall {
 
 /// One call with an input full of `fill`: what it returned, and the first output byte where all are alike.
 fn call(lane: &mut LockstepCall, fill: u8) -> (Result<CallSpans, DeviceError>, Option<u8>) {
-    let mut set = BufferSet::zeroed(lane.prepared.inputs(), lane.prepared.outputs());
-    set.inputs[0].bytes_mut().fill(fill);
-    let result = lane.run(&set.inputs, &mut set.outputs);
-    let output = set.outputs[0].bytes();
+    let mut input = InputSet::zeroed(lane.prepared.inputs());
+    let mut output = OutputSet::zeroed(lane.prepared.outputs());
+    input[0].bytes_mut().fill(fill);
+    let result = lane.run(&input, &mut output);
+    let output = output[0].bytes();
     (result, output.iter().all(|&byte| byte == output[0]).then_some(output[0]))
 }
 
@@ -78,13 +79,14 @@ fn a_double_buffered_call_moves_three_items_at_once() {
 fn each_result_comes_from_the_input_as_it_was_in_its_call() {
     let (_, program) = program("");
     let mut lane = open(&program, true);
-    let mut set = BufferSet::zeroed(program.inputs(), program.outputs());
+    let mut input = InputSet::zeroed(program.inputs());
+    let mut output = OutputSet::zeroed(program.outputs());
     let mut seen = Vec::new();
     for item in 1..6 {
         // One input buffer for all calls, overwritten between them.
-        set.inputs[0].bytes_mut().fill(item);
-        lane.run(&set.inputs, &mut set.outputs).unwrap();
-        seen.push(set.outputs[0].bytes()[0]);
+        input[0].bytes_mut().fill(item);
+        lane.run(&input, &mut output).unwrap();
+        seen.push(output[0].bytes()[0]);
     }
     assert_eq!(seen, [DUMMY, DUMMY, 1, 2, 3]);
 }
@@ -106,12 +108,13 @@ fn a_failed_call_costs_its_item_alone_and_moves_nothing() {
 fn a_corrupted_result_has_one_byte_inverted() {
     let (_, program) = program("[[fault]]\nkind = \"corrupt\"\ncall = 1");
     let mut lane = open(&program, true);
-    let mut set = BufferSet::zeroed(program.inputs(), program.outputs());
+    let mut input = InputSet::zeroed(program.inputs());
+    let mut output = OutputSet::zeroed(program.outputs());
     for item in 0..5u8 {
-        set.inputs[0].bytes_mut().fill(item);
-        lane.run(&set.inputs, &mut set.outputs).unwrap();
+        input[0].bytes_mut().fill(item);
+        lane.run(&input, &mut output).unwrap();
         if let Some(expected) = item.checked_sub(2) {
-            let wrong: Vec<u8> = set.outputs[0].bytes().iter().copied().filter(|&b| b != expected).collect();
+            let wrong: Vec<u8> = output[0].bytes().iter().copied().filter(|&b| b != expected).collect();
             assert_eq!(wrong, if expected == 1 { vec![!1] } else { vec![] });
         }
     }

@@ -1,9 +1,9 @@
 use std::sync::mpsc::RecvTimeoutError;
 
-use nbuffer_core::schedule::Slot;
+use nbuffer_core::schedule::Transit;
 use nbuffer_core::tensor::{DType, TensorInfo};
 use nbuffer_runtime::model::Kernel;
-use nbuffer_runtime::{DeviceSpan, Lane, LaneOptions, Model, Program};
+use nbuffer_runtime::{Calls, DeviceSpan, Ended, LaneOptions, Memory, Model, Program};
 
 use super::*;
 use crate::hardware::Hardware;
@@ -21,46 +21,49 @@ fn program(extra: &str, model: Model) -> SimProgram {
 }
 
 /// An open lane, and what it tells.
-struct Opened<'a> {
-    program: &'a SimProgram,
-    lane: Box<dyn QueuedLane<BufferSet>>,
-    told: Receiver<Called<BufferSet>>,
+struct Opened {
+    memory: Box<dyn Memory<InputSet, OutputSet>>,
+    lane: Box<dyn QueuedLane<InputSet, OutputSet>>,
+    told: Receiver<SimCalled>,
     index: usize,
     submits: u64,
 }
 
-impl<'a> Opened<'a> {
-    fn new(program: &'a SimProgram, index: usize) -> Self {
+impl Opened {
+    fn new(program: &SimProgram, index: usize) -> Self {
         let options = LaneOptions { lane: index, double_buffer: false };
-        let Lane::Queued(open) = program.open_lane(options).unwrap() else { panic!("a queued device") };
+        let lane = program.open_lane(options).unwrap();
+        let Calls::Queued(open) = lane.calls else { panic!("a queued device") };
         let (teller, told) = channel();
         let tell = move |called, lane| {
             assert_eq!(lane, index);
             // A test that has seen enough listens no more.
             let _ = teller.send(called);
         };
-        Opened { program, lane: open(Completions::new(index, Arc::new(tell))), told, index, submits: 0 }
+        let memory = lane.memory;
+        Opened { memory, lane: open(Completions::new(index, Arc::new(tell))), told, index, submits: 0 }
     }
 
     /// Submits an item whose input bytes are its number.
     fn submit(&mut self) {
-        let mut set = self.program.allocate().unwrap();
-        set.inputs[0].bytes_mut().fill(self.submits as u8);
-        let id = Slot { lane: self.index, set: self.submits as usize, sequence: self.submits };
+        let (mut input, output) = (self.memory.input().unwrap(), self.memory.output().unwrap());
+        input[0].bytes_mut().fill(self.submits as u8);
+        let set = self.submits as usize;
+        let id = Transit::new(self.index, set, set, self.submits);
         self.submits += 1;
-        self.lane.submit(Flight { id, set });
+        self.lane.submit(Flight { id, input, output });
     }
 
-    fn next(&self) -> Called<BufferSet> {
+    fn next(&self) -> SimCalled {
         self.told.recv_timeout(Duration::from_secs(60)).expect("a submit ends within a minute")
     }
 
     /// The next thing told, which must be a result.
-    fn landed(&self) -> (Flight<BufferSet>, [DeviceSpan; 3]) {
-        match self.next() {
-            Called::Landed(flight, spans) => {
+    fn landed(&self) -> (Transit, OutputSet, [DeviceSpan; 3]) {
+        match self.next().ended {
+            Ended::Landed(id, output, spans) => {
                 let DeviceSpans { write, kernel, read, .. } = *spans;
-                (flight, [write, kernel, read].map(|span| span.expect("all three stages are seen")))
+                (id, output, [write, kernel, read].map(|span| span.expect("all three stages are seen")))
             }
             other => panic!("{other:?}"),
         }
@@ -77,11 +80,11 @@ fn results_carry_their_item_and_land_no_earlier_than_the_device_is_done() {
     let mut lane = Opened::new(&program, 0);
     (0..6).for_each(|_| lane.submit());
     for item in 0..6 {
-        let (flight, [write, kernel, read]) = lane.landed();
+        let (id, output, [write, kernel, read]) = lane.landed();
         assert!(Instant::now() >= read.end);
         assert!(write.end <= kernel.start && kernel.end <= read.start);
-        assert_eq!(flight.id.sequence, item);
-        assert!(flight.set.outputs[0].bytes().iter().all(|&byte| byte == item as u8));
+        assert_eq!(id.sequence(), item);
+        assert!(output[0].bytes().iter().all(|&byte| byte == item as u8));
     }
 }
 
@@ -90,7 +93,7 @@ fn queued_kernels_follow_each_other_without_a_gap_however_late_the_host_is() {
     let program = program("", byte_model(1, 16));
     let mut lane = Opened::new(&program, 0);
     (0..5).for_each(|_| lane.submit());
-    let kernels: Vec<DeviceSpan> = (0..5).map(|_| lane.landed().1[1]).collect();
+    let kernels: Vec<DeviceSpan> = (0..5).map(|_| lane.landed().2[1]).collect();
     for pair in kernels.windows(2) {
         assert_eq!(pair[1].start, pair[0].end);
         assert_eq!(pair[1].end - pair[1].start, Duration::from_millis(4));
@@ -105,7 +108,7 @@ fn lanes_share_the_kernel_engine() {
         lanes.iter_mut().for_each(Opened::submit);
     }
     let mut kernels: Vec<DeviceSpan> =
-        lanes.iter().flat_map(|lane| [(); 3].map(|()| lane.landed().1[1])).collect();
+        lanes.iter().flat_map(|lane| [(); 3].map(|()| lane.landed().2[1])).collect();
     kernels.sort_by_key(|span| span.start);
     assert!(kernels.windows(2).all(|pair| pair[0].end <= pair[1].start));
 }
@@ -124,11 +127,11 @@ fn a_checksum_belongs_to_its_own_item() {
     let mut lane = Opened::new(&program, 0);
     (0..8).for_each(|_| lane.submit());
     for item in 0..8u64 {
-        let (flight, _) = lane.landed();
+        let (id, output, _) = lane.landed();
         // FNV-1a of the one input byte.
         let expected = (0xcbf2_9ce4_8422_2325u64 ^ item).wrapping_mul(0x0000_0100_0000_01b3);
-        assert_eq!(flight.set.outputs[0].bytes(), expected.to_le_bytes());
-        assert_eq!(flight.id.sequence, item);
+        assert_eq!(output[0].bytes(), expected.to_le_bytes());
+        assert_eq!(id.sequence(), item);
     }
 }
 
@@ -139,12 +142,12 @@ fn a_failed_submit_costs_its_item_alone() {
     (0..3).for_each(|_| lane.submit());
     let mut landed = Vec::new();
     for _ in 0..3 {
-        match lane.next() {
-            Called::Failed(flight, error) => {
+        match lane.next().ended {
+            Ended::Failed(id, _, error) => {
                 assert!(matches!(*error, DeviceError::Call { .. }));
-                assert_eq!(flight.id.sequence, 1);
+                assert_eq!(id.sequence(), 1);
             }
-            Called::Landed(flight, _) => landed.push(flight.id.sequence),
+            Ended::Landed(id, ..) => landed.push(id.sequence()),
             other => panic!("{other:?}"),
         }
     }
@@ -157,8 +160,8 @@ fn a_corrupted_result_has_one_byte_inverted() {
     let mut lane = Opened::new(&program, 0);
     for item in 0..4u8 {
         lane.submit();
-        let (flight, _) = lane.landed();
-        let wrong: Vec<u8> = flight.set.outputs[0].bytes().iter().copied().filter(|&b| b != item).collect();
+        let (_, output, _) = lane.landed();
+        let wrong: Vec<u8> = output[0].bytes().iter().copied().filter(|&b| b != item).collect();
         assert_eq!(wrong, if item == 2 { vec![!2] } else { vec![] });
     }
 }
@@ -169,7 +172,7 @@ fn a_late_result_holds_up_no_other() {
     let mut lane = Opened::new(&program, 0);
     let begin = Instant::now();
     (0..3).for_each(|_| lane.submit());
-    let order: Vec<u64> = (0..3).map(|_| lane.landed().0.id.sequence).collect();
+    let order: Vec<u64> = (0..3).map(|_| lane.landed().0.sequence()).collect();
     assert!(begin.elapsed() >= Duration::from_millis(206));
     // The host would have to stall for 190 ms for this not to show.
     assert_eq!(order, [1, 2, 0]);
@@ -180,7 +183,7 @@ fn a_hung_submit_never_ends_and_its_lane_can_be_dropped() {
     let program = program("[[fault]]\nkind = \"hang\"\nlane = 0\ncall = 0", byte_model(1, 16));
     let mut lane = Opened::new(&program, 0);
     (0..2).for_each(|_| lane.submit());
-    assert_eq!(lane.landed().0.id.sequence, 1);
+    assert_eq!(lane.landed().0.sequence(), 1);
     lane.nothing_for(Duration::from_millis(30));
     drop(lane);
 }
@@ -191,7 +194,7 @@ fn a_hang_with_a_limit_loses_the_lane() {
         program("[[fault]]\nkind = \"hang\"\nlane = 0\ncall = 0\nfor = \"20ms\"", byte_model(1, 16));
     let mut lane = Opened::new(&program, 0);
     lane.submit();
-    assert!(matches!(lane.next(), Called::Lost(error) if matches!(*error, DeviceError::Lost { .. })));
+    assert!(matches!(lane.next().ended, Ended::Lost(error) if matches!(*error, DeviceError::Lost { .. })));
 }
 
 #[test]
@@ -201,8 +204,8 @@ fn a_lost_lane_says_so_once_and_leaves_the_other_running() {
     let mut other = Opened::new(&program, 1);
     (0..3).for_each(|_| lost.submit());
     other.submit();
-    assert!(matches!(lost.next(), Called::Lost(error) if matches!(*error, DeviceError::Lost { .. })));
-    assert_eq!(other.landed().0.id.sequence, 0);
+    assert!(matches!(lost.next().ended, Ended::Lost(error) if matches!(*error, DeviceError::Lost { .. })));
+    assert_eq!(other.landed().0.sequence(), 0);
     lost.nothing_for(Duration::from_millis(30));
 }
 
@@ -214,11 +217,11 @@ fn a_device_that_disappears_takes_all_lanes_with_it() {
     lanes[1].submit();
     lanes[0].submit();
     for lane in &lanes[..2] {
-        assert!(matches!(lane.next(), Called::Lost(_)));
+        assert!(matches!(lane.next().ended, Ended::Lost(_)));
     }
     // A lane that was idle hears of it with its next submit.
     lanes[2].submit();
-    assert!(matches!(lanes[2].next(), Called::Lost(_)));
+    assert!(matches!(lanes[2].next().ended, Ended::Lost(_)));
 }
 
 #[test]
@@ -240,7 +243,7 @@ fn what_a_dropped_lane_left_on_the_device_ends_by_itself() {
     drop(lane);
     let mut next = Opened::new(&program, 1);
     next.submit();
-    assert_eq!(next.landed().0.id.sequence, 0);
+    assert_eq!(next.landed().0.sequence(), 0);
 }
 
 #[test]
@@ -258,9 +261,9 @@ fn thousands_of_short_items_on_four_lanes_end_exactly_once_each() {
                 (0..DEPTH).for_each(|_| lane.submit());
                 let mut seen = vec![false; ITEMS as usize];
                 for _ in 0..ITEMS {
-                    let (flight, _) = lane.landed();
-                    let item = flight.id.sequence;
-                    assert!(flight.set.outputs[0].bytes().iter().all(|&byte| byte == item as u8));
+                    let (id, output, _) = lane.landed();
+                    let item = id.sequence();
+                    assert!(output[0].bytes().iter().all(|&byte| byte == item as u8));
                     assert!(!std::mem::replace(&mut seen[item as usize], true), "item {item} ended twice");
                     if lane.submits < ITEMS {
                         lane.submit();
