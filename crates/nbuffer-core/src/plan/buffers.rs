@@ -143,14 +143,6 @@ fn within_latency(setting: &Setting, enough: usize, res: Bound, limit_s: f64) ->
 /// How long an item stays on average; see [`Plan::residence_s`](super::Plan::residence_s).
 pub(super) fn residence_s(setting: &Setting, period_s: f64, source_binds: bool) -> f64 {
     let of_lane_s = setting.lanes as f64 * period_s;
-    let late_s = match setting.overlap {
-        Overlap::InLane => 2.0 * (of_lane_s - setting.call_s()).max(0.0),
-        Overlap::None | Overlap::Queued => 0.0,
-    };
-    let unhurried_s = setting.latency_s() + late_s;
-    if source_binds {
-        return unhurried_s;
-    }
     let full_s = match setting.sets {
         Sets::Joint(n) => n as f64 * of_lane_s,
         Sets::Split { inputs, outputs } => {
@@ -158,7 +150,14 @@ pub(super) fn residence_s(setting: &Setting, period_s: f64, source_binds: bool) 
             (inputs as f64 + outputs as f64) * of_lane_s - setting.input_in_lane_s()
         }
     };
-    unhurried_s.max(full_s)
+    if !source_binds {
+        return full_s;
+    }
+    let late_s = match setting.overlap {
+        Overlap::InLane => 2.0 * (of_lane_s - setting.call_s()),
+        Overlap::None | Overlap::Queued => 0.0,
+    };
+    full_s.min(setting.latency_s() + late_s)
 }
 
 fn why(setting: &Setting, spare: &Spare, cap: Option<Cap>) -> String {

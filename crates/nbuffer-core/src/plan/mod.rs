@@ -17,7 +17,8 @@
 //! With times that never vary the period is
 //!
 //! - **exact** with dedicated servers: a full-duplex link and host threads for one stage only (or no fewer than
-//!   can have work, D N), for any N and D and either layout;
+//!   can have work, D N), for any N and D and either layout; all but a double-buffered lane with split sets
+//!   and fewer than three outputs, where it is a lower bound;
 //! - **a lower bound** with shared ones (a half-duplex link, host threads for both stages), since two stages of
 //!   one server can get in each other's way; with the spare sets of [`BufferNeed`] it is reached;
 //! - **a lower bound** where times vary: then it speaks of means.
@@ -133,14 +134,17 @@ pub struct Plan {
     /// The least host threads that do not hold any other resource back, buffer sets aside.
     pub host_threads_enough: HostThreads,
     /// L, the time of one item from preprocess to the end of postprocess when it waits for nothing: the time
-    /// to the first result. With double buffering it has the two calls in it that a result comes late.
+    /// to the first result. With double buffering it counts three calls, and the first result of a longer
+    /// stream waits for the preprocess of the next two items too.
     pub latency_s: f64,
-    /// How long an item stays on average, waiting included, once the source is never waited for.
+    /// How long an item stays on average from the start of preprocess to the end of postprocess, waiting
+    /// included.
     ///
-    /// Joint sets are all in use then, so N periods of a lane, at least L (by Little's law, exact where the
-    /// period is). With split sets it is what full input and full output pools come to: an upper bound. Where
-    /// the source sets the period, nothing waits and it is L; with double buffering a set then still waits for
-    /// the calls of two later items.
+    /// While the source is never waited for, all joint sets are in use: N periods of a lane, and never less
+    /// than L. That is exact where the period is, unless sets wait for a thread to preprocess with; then, and
+    /// with split sets, of which an item holds two kinds, it is an upper bound. Where the source sets the
+    /// period nothing waits and it is L; but on a double-buffered lane for the calls of two later items.
+    /// (Flush calls of a source that pauses bring results out sooner.)
     pub residence_s: f64,
 }
 
@@ -200,7 +204,8 @@ impl Plan {
 
     /// Seconds for a stream of `items`, from the first preprocess to the end of the last postprocess.
     ///
-    /// An upper bound where the period is exact, too large by at most three periods or so.
+    /// An upper bound where the period is exact, too large by at most three periods or so. The end of a stream
+    /// flushes double-buffered lanes: results that then come at once may add two postprocess times.
     pub fn time_for_s(&self, items: u64) -> f64 {
         if items == 0 { 0.0 } else { self.latency_s + (items - 1) as f64 * self.period_s() }
     }
