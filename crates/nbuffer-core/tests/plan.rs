@@ -400,7 +400,7 @@ fn quantities_of_a_plan() {
 fn spare_sets_for_shared_servers() {
     let spare = |setting: Setting| planned(&setting).buffers.spare.shared;
     // As many threads as sets; threads of each stage's own.
-    assert_eq!(spare(example(3, 3)), 0);
+    assert_eq!(spare(example(3, 4)), 0);
     let own = HostThreads::Split { preprocess: 2, postprocess: 1 };
     assert_eq!(spare(Setting { host_threads: own, ..example(9, 1) }), 0);
     // Shared, beside a device that binds; shared and binding.
@@ -424,7 +424,7 @@ fn spare_sets_for_shared_servers() {
 #[test]
 fn spare_sets_for_jitter() {
     let spare = |cv: StageCv| {
-        let plan = planned(&Setting { cv, ..example(3, 3) });
+        let plan = planned(&Setting { cv, ..example(4, 4) });
         (plan.buffers.spare.jitter, plan.buffers.spare.jitter_covered)
     };
     let hosts = |cv| StageCv { kernel: 0.0, ..StageCv::all(cv) };

@@ -24,8 +24,8 @@ pub struct BufferNeed {
 /// Buffer sets beyond N*. With split sets they count for inputs and outputs each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spare {
-    /// For a half-duplex link or host threads that serve two stages, first come, first served: 1 where
-    /// something else binds, 2 where they do. (Simulated: with them at least 98 in 100 kernel-bound settings
+    /// For a half-duplex link, or fewer host threads than N* sets, that serve two stages, first come, first
+    /// served: 1 where something else binds, 2 where they do. (Simulated: with them at least 98 in 100 kernel-bound settings
     /// reach the bound, and all others.)
     pub shared: usize,
     /// For times that vary.
@@ -54,20 +54,20 @@ impl BufferNeed {
             _ => Sets::Joint(f(each[0])),
         };
         let enough = sets(&|n| n);
-        let spare = Spare::of(setting, res.resource);
+        let spare = Spare::of(setting, enough, res.resource);
         let largest = each.iter().copied().max().unwrap_or(1);
         let cap = Cap::of(setting, largest, res)?;
         let most = cap.map_or(LIMIT, |cap| cap.sets);
         let wished = sets(&|n| n.saturating_add(spare.shared + spare.jitter));
         let advised = sets(&|n| n.saturating_add(spare.shared + spare.jitter).min(most));
-        let why = why(setting, &spare, cap.filter(|_| wished != advised));
+        let why = why(setting, enough, &spare, cap.filter(|_| wished != advised));
         Ok(BufferNeed { enough, advised, spare, cap, why })
     }
 }
 
 impl Spare {
-    fn of(setting: &Setting, binding: Resource) -> Self {
-        let shared = setting.shared_servers().map(|server| if server == binding { 2 } else { 1 }).max();
+    fn of(setting: &Setting, enough: Sets, binding: Resource) -> Self {
+        let shared = setting.shared_servers(enough).map(|server| if server == binding { 2 } else { 1 }).max();
         let (jitter, jitter_covered) = jitter_spare(setting);
         Spare { shared: shared.unwrap_or(0), jitter, jitter_covered }
     }
@@ -160,14 +160,14 @@ pub(super) fn residence_s(setting: &Setting, period_s: f64, source_binds: bool) 
     full_s.min(setting.latency_s() + late_s)
 }
 
-fn why(setting: &Setting, spare: &Spare, cap: Option<Cap>) -> String {
+fn why(setting: &Setting, enough: Sets, spare: &Spare, cap: Option<Cap>) -> String {
     let mut why = "N* by the bound of the buffer sets".to_owned();
     if setting.overlap == Overlap::InLane {
         why += ", with those that wait for the calls of two later items";
     }
     if spare.shared > 0 {
         let servers: Vec<&str> = setting
-            .shared_servers()
+            .shared_servers(enough)
             .map(|r| if r == Resource::Link { "the half-duplex link" } else { "the host threads" })
             .collect();
         let limit = if spare.shared == 2 { ", the limit itself" } else { "" };

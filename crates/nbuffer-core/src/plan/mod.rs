@@ -237,22 +237,22 @@ impl Setting {
         self.times.host_s() + self.in_lane_s()
     }
 
-    /// A server that two stages use, and whose bound is therefore not always reached: which it is.
-    fn shared_servers(&self) -> impl Iterator<Item = Resource> {
+    /// The servers that two stages use when each lane has `sets`, and whose bounds are therefore not always
+    /// reached.
+    fn shared_servers(&self, sets: Sets) -> impl Iterator<Item = Resource> + use<> {
         let t = &self.times;
         let both = |a: f64, b: f64| a > 0.0 && b > 0.0;
         let link = self.link.duplex == Duplex::Half
             && both(t.write_s, t.read_s)
             && (self.overlap == Overlap::Queued || self.link.shared && self.lanes > 1);
-        // As many threads as buffer sets are as good as threads of each stage's own.
-        let host = match (self.host_threads, self.sets) {
-            (HostThreads::Split { .. }, _) => false,
-            (HostThreads::Shared(c), Sets::Joint(n)) => c < n.saturating_mul(self.lanes),
-            (HostThreads::Shared(c), Sets::Split { inputs, outputs }) => {
-                c < inputs.saturating_add(outputs).saturating_mul(self.lanes)
-            }
+        let of_lane = match sets {
+            Sets::Joint(n) => n,
+            Sets::Split { inputs, outputs } => inputs.saturating_add(outputs),
         };
-        let host = host && both(t.preprocess_s, t.postprocess_s);
+        // As many threads as there can be items on the host are as good as threads for one stage only.
+        let too_few = |threads| threads < of_lane.saturating_mul(self.lanes);
+        let host = matches!(self.host_threads, HostThreads::Shared(threads) if too_few(threads))
+            && both(t.preprocess_s, t.postprocess_s);
         [(link, Resource::Link), (host, Resource::Host)].into_iter().filter(|(is, _)| *is).map(|(_, r)| r)
     }
 }
