@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::measure::{Durations, Measures, Nanos, Stage};
-use crate::plan::{Plan, Setting, StageTimes};
-use crate::schedule::Totals;
+use crate::plan::{Plan, StageTimes};
+use crate::schedule::{HostThreads, Sets, Totals};
 
 /// The version of this format. It changes when a field changes meaning or goes away.
 pub const FORMAT: u32 = 1;
@@ -149,23 +149,46 @@ pub struct KernelSummary {
     pub drain_s: f64,
 }
 
-/// What the measured stage times allow.
+/// What the stage times allow.
 #[derive(Clone, Debug, Serialize)]
 pub struct PlanSummary {
-    /// The smallest possible period.
+    /// The smallest possible period, in seconds per item of all lanes.
     pub period_s: f64,
     /// The resource that sets it.
     pub binding: &'static str,
-    /// How much each other resource could slow down before it sets the period, as a fraction of the period.
+    /// How much longer an item could use each other resource before it sets the period, as a fraction of the
+    /// period.
     pub slack: BTreeMap<&'static str, f64>,
-    /// Buffer sets over all lanes that would have been enough.
+    /// Buffer sets over all lanes that are enough. With split sets so many inputs, and so many outputs.
     pub buffers_enough: usize,
-    /// Host threads that would have been enough.
+    /// Host threads that are enough.
     pub host_threads_enough: usize,
-    /// The period that was reached.
-    pub measured_period_s: f64,
+    /// The period that was reached, of a run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub measured_period_s: Option<f64>,
     /// `period_s` over `measured_period_s`.
-    pub efficiency: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub efficiency: Option<f64>,
+    /// Time to the first result.
+    pub latency_s: f64,
+    /// How long an item stays on average when the source is never waited for.
+    pub residence_s: f64,
+    /// Host threads at work on average.
+    pub cores_busy: f64,
+    /// The fraction of time each compute unit computes.
+    pub device_busy: f64,
+    /// What the lanes were taken for: `blocking`, `double_buffered` or `queued`.
+    pub lane: &'static str,
+    /// What the link was taken for: `full` or `half` duplex.
+    pub link: &'static str,
+    /// What a call takes in all on a lane that blocks, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub call_s: Option<f64>,
+    /// Time between two items of the source, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source_s: Option<f64>,
+    /// What limits the period, what would help, what is superfluous.
+    pub advice: Vec<String>,
 }
 
 /// Memory.
@@ -221,22 +244,36 @@ impl KernelSummary {
 }
 
 impl PlanSummary {
-    /// The plan for `setting`, beside the period that was measured.
-    pub fn of(setting: &Setting, measured_period_s: f64) -> Self {
-        let plan = Plan::new(setting);
-        let period_s = plan.period_s();
-        let slack = plan.bounds[1..]
-            .iter()
-            .map(|b| (b.resource.name(), if period_s > 0.0 { 1.0 - b.period_s / period_s } else { 0.0 }))
-            .collect();
+    /// A plan, beside the period that was measured, if one was.
+    pub fn of(plan: &Plan, measured_period_s: Option<f64>) -> Self {
+        let setting = &plan.setting;
+        let slack = plan.bounds[1..].iter().map(|b| b.resource);
+        let slack = slack.filter_map(|r| Some((r.name(), plan.slack(r)?))).collect();
+        let of_lane = match plan.buffers.enough {
+            Sets::Joint(sets) => sets,
+            Sets::Split { inputs, outputs } => inputs.max(outputs),
+        };
+        let known = |seconds: f64| (seconds > 0.0).then_some(seconds);
         PlanSummary {
-            period_s,
+            period_s: plan.period_s(),
             binding: plan.binding().resource.name(),
             slack,
-            buffers_enough: plan.buffers_enough,
-            host_threads_enough: plan.host_threads_enough,
+            buffers_enough: of_lane.saturating_mul(setting.lanes),
+            host_threads_enough: match plan.host_threads_enough {
+                HostThreads::Shared(threads) => threads,
+                HostThreads::Split { preprocess, postprocess } => preprocess.saturating_add(postprocess),
+            },
             measured_period_s,
-            efficiency: if measured_period_s > 0.0 { period_s / measured_period_s } else { 0.0 },
+            efficiency: measured_period_s.filter(|&m| m > 0.0).map(|m| plan.period_s() / m),
+            latency_s: plan.latency_s,
+            residence_s: plan.residence_s,
+            cores_busy: plan.cores_busy(),
+            device_busy: plan.device_busy(),
+            lane: setting.overlap.name(),
+            link: setting.link.name(),
+            call_s: known(setting.times.call_s),
+            source_s: known(setting.source_s),
+            advice: plan.advice(),
         }
     }
 }

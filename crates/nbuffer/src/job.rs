@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nbuffer_core::plan::{Overlap, Setting};
-use nbuffer_core::schedule::{ConfigError, Order, Sequence};
+use nbuffer_core::plan::{Link, Overlap, Setting};
+use nbuffer_core::schedule::{ConfigError, Duplex, HostThreads, Order, Sequence};
 use nbuffer_core::summary::{ChosenBy, Items, Summary};
 use nbuffer_runtime::{
     BoxError, Canceller, Delivery, Device, DeviceError, DeviceInfo, InputSet, ItemError, Lane, LaneOptions,
@@ -318,19 +318,19 @@ impl Job {
         let [part] = &self.parts[..] else {
             return None;
         };
-        Some(Setting {
-            times: Default::default(),
-            lanes: part.lanes,
-            buffers: part.lanes * self.depth(),
-            host_threads: self.options.host_threads,
-            overlap: match part {
-                Part { double_buffer: true, .. } => Overlap::InLane,
-                Part { info: DeviceInfo { queued: true, .. }, .. } => Overlap::Queued,
-                _ => Overlap::None,
-            },
-            half_duplex: part.info.half_duplex,
-            source_s: 0.0,
-        })
+        let overlap = match part {
+            Part { double_buffer: true, .. } => Overlap::InLane,
+            Part { info: DeviceInfo { queued: true, .. }, .. } => Overlap::Queued,
+            _ => Overlap::None,
+        };
+        let link = Link {
+            duplex: if part.info.half_duplex { Duplex::Half } else { Duplex::Full },
+            // The lanes of a queued device share its engines. What calls share is in what they take.
+            shared: overlap == Overlap::Queued,
+        };
+        let sets = self.options.sets;
+        let threads = HostThreads::Shared(self.options.host_threads);
+        Some(Setting { overlap, link, ..Setting::new(Default::default(), part.lanes, sets, threads) })
     }
 }
 

@@ -1,6 +1,7 @@
 //! A job's report, put into the summary format.
 
 use nbuffer_core::measure::ComputeUnit;
+use nbuffer_core::plan::Plan;
 use nbuffer_core::summary::{Buffers, Bytes, Items, KernelSummary, Latency, PlanSummary, Summary};
 use nbuffer_runtime::{Report, SourceEnd};
 
@@ -16,10 +17,16 @@ pub(crate) fn summarise(facts: &Facts, report: &Report, items: Items, mut remark
     let kernels: u64 = measures.units().iter().map(ComputeUnit::kernels).sum();
     let period = measures.period().filter(|_| kernels >= KERNELS_PER_LANE_MIN * facts.lanes as u64);
     // A plan speaks of calls: with a batch, one call is several items.
-    let plan = facts.setting.zip(period).map(|(mut setting, period)| {
+    let plan = facts.setting.zip(period).and_then(|(mut setting, period)| {
         setting.times = measures.stage_times();
         setting.source_s = measures.sources().mean() / 1e9;
-        PlanSummary::of(&setting, period / 1e9)
+        match Plan::new(&setting) {
+            Ok(plan) => Some(PlanSummary::of(&plan, Some(period / 1e9))),
+            Err(error) => {
+                remarks.push(format!("no plan can be made from what was measured: {error}"));
+                None
+            }
+        }
     });
     for (lane, error) in &report.lost {
         remarks.push(format!("lane {lane} was lost: {error}"));

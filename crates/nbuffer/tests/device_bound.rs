@@ -54,12 +54,12 @@ fn check(profile: &str, double_buffer: bool) {
         let kernel = summary.kernel.expect("kernels were seen");
         eprintln!(
             "{profile}, N = {depth}: period {:.3} ms, efficiency {:.4}, downtime fraction {:.4}, limit {}",
-            plan.measured_period_s * 1e3,
-            plan.efficiency,
+            plan.measured_period_s.unwrap() * 1e3,
+            plan.efficiency.unwrap(),
             kernel.downtime_fraction,
             plan.binding
         );
-        plan.measured_period_s
+        plan.measured_period_s.unwrap()
     };
     let one = period_s(Buffering::Depth(1));
     let auto = period_s(Buffering::Auto);

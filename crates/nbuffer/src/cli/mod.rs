@@ -17,10 +17,15 @@ macro_rules! tell {
     }};
 }
 
+mod chart;
 mod devices;
+mod duration;
 mod inspect;
+mod plan;
 mod run;
+mod setting;
 mod sink;
+mod sweep;
 mod table;
 mod values;
 
@@ -45,6 +50,8 @@ struct Cli {
 enum Command {
     /// Run a model over images; results come in order
     Run(Box<run::Args>),
+    /// Say what period given stage times allow, what limits it, and how many buffers and threads are enough
+    Plan(Box<plan::Args>),
     /// Show a model: tensors, quantisation, padding, and the memory of each number of buffer sets
     Inspect(inspect::Args),
     /// List devices and engines: what is here, what is not and why
@@ -79,6 +86,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let status = match cli.command {
         Command::Run(args) => run::main(&args),
+        Command::Plan(args) => plan::main(&args),
         Command::Inspect(args) => inspect::main(&args),
         Command::Devices(args) => devices::main(&args),
     };

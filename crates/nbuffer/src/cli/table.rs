@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use nbuffer::plan::Time;
 use nbuffer::summary::{PlanSummary, Summary};
 
 /// The closing table of a run.
@@ -79,12 +80,10 @@ fn limit(plan: &PlanSummary, summary: &Summary) -> String {
         "buffers" => "too few buffer sets",
         _ => "the source",
     };
-    let mut text = format!(
-        "{binding}: {} an item possible, {} reached ({:.1} %)",
-        time(plan.period_s),
-        time(plan.measured_period_s),
-        100.0 * plan.efficiency
-    );
+    let mut text = format!("{binding}: {} an item possible", time(plan.period_s));
+    if let (Some(period_s), Some(efficiency)) = (plan.measured_period_s, plan.efficiency) {
+        text += &format!(", {} reached ({:.1} %)", time(period_s), 100.0 * efficiency);
+    }
     let sets = summary.buffers.depth * summary.lanes;
     match plan.binding {
         "host" if plan.host_threads_enough > summary.host_threads => {
@@ -100,12 +99,7 @@ fn limit(plan: &PlanSummary, summary: &Summary) -> String {
 
 /// A time with the unit that suits it.
 fn time(seconds: f64) -> String {
-    match seconds {
-        s if s >= 1.0 => format!("{s:.2} s"),
-        s if s >= 1e-3 => format!("{:.2} ms", s * 1e3),
-        s if s >= 1e-6 => format!("{:.1} us", s * 1e6),
-        s => format!("{:.0} ns", s * 1e9),
-    }
+    Time(seconds).to_string()
 }
 
 fn plural(n: usize, what: &str) -> String {

@@ -1,0 +1,186 @@
+//! How many buffer sets are enough, how many more are wise, and how many the limits allow.
+
+use super::pools::Pool;
+use super::{Bound, Overlap, Resource, Setting, SettingError};
+use crate::measure::Stage;
+use crate::schedule::{LIMIT, Sets};
+
+/// How many buffer sets each lane needs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BufferNeed {
+    /// N*, the least number that does not hold any other resource back: with dedicated servers and times that
+    /// never vary one less gives a longer period, and this many give the best one.
+    pub enough: Sets,
+    /// How many to use: N* and the spare ones, as far as the limits allow.
+    pub advised: Sets,
+    /// What shared servers and jitter ask for beyond N*.
+    pub spare: Spare,
+    /// What the limits allow, if there are any.
+    pub cap: Option<Cap>,
+    /// Why this many, in words.
+    pub why: String,
+}
+
+/// Buffer sets beyond N*. With split sets they count for inputs and outputs each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spare {
+    /// For a half-duplex link, or fewer host threads than N* sets, that serve two stages, first come, first
+    /// served: 1 where something else binds, 2 where they do. (Simulated: with them at least 98 in 100 kernel-bound settings
+    /// reach the bound, and all others.)
+    pub shared: usize,
+    /// For times that vary.
+    pub jitter: usize,
+    /// Whether the spare sets for jitter keep 99 % of the throughput; beyond a coefficient of variation of 0.5
+    /// or so no small number does.
+    pub jitter_covered: bool,
+}
+
+/// The most buffer sets of a lane that the limits allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cap {
+    /// So many, or so many inputs and outputs each.
+    pub sets: usize,
+    /// The limit: `"host memory"`, `"device memory"` or `"latency"`.
+    pub limit: &'static str,
+}
+
+impl BufferNeed {
+    /// For the resources' largest bound.
+    pub(super) fn of(setting: &Setting, pools: &[Pool], res: Bound) -> Result<Self, SettingError> {
+        let lanes = setting.lanes;
+        let each: Vec<usize> = pools.iter().map(|pool| pool.enough(res.period_s, lanes)).collect();
+        let sets = |f: &dyn Fn(usize) -> usize| match each[..] {
+            [inputs, outputs] => Sets::Split { inputs: f(inputs), outputs: f(outputs) },
+            _ => Sets::Joint(f(each[0])),
+        };
+        let enough = sets(&|n| n);
+        let spare = Spare::of(setting, enough, res.resource);
+        let largest = each.iter().copied().max().unwrap_or(1);
+        let cap = Cap::of(setting, largest, res)?;
+        let most = cap.map_or(LIMIT, |cap| cap.sets);
+        let wished = sets(&|n| n.saturating_add(spare.shared + spare.jitter));
+        let advised = sets(&|n| n.saturating_add(spare.shared + spare.jitter).min(most));
+        let why = why(setting, enough, &spare, cap.filter(|_| wished != advised));
+        Ok(BufferNeed { enough, advised, spare, cap, why })
+    }
+}
+
+impl Spare {
+    fn of(setting: &Setting, enough: Sets, binding: Resource) -> Self {
+        let shared = setting.shared_servers(enough).map(|server| if server == binding { 2 } else { 1 }).max();
+        let (jitter, jitter_covered) = jitter_spare(setting);
+        Spare { shared: shared.unwrap_or(0), jitter, jitter_covered }
+    }
+}
+
+/// Spare sets against jitter, by simulation: 60 random kernel-bound settings, joint sets, ample host threads,
+/// full duplex, lognormal times, 5,000 items. For each coefficient of variation the fewest spare sets at which
+/// the kernel kept on average at least 99 % of its throughput, and whether there are such.
+///
+/// For other layouts and other binding resources it is a guide.
+fn jitter_spare(setting: &Setting) -> (usize, bool) {
+    let cv = |stages: &[Stage]| {
+        let used = stages.iter().filter(|&&stage| setting.times.of(stage) > 0.0);
+        used.map(|&stage| setting.cv.of(stage)).fold(0.0, f64::max)
+    };
+    let kernel_cv = cv(&[Stage::Kernel]);
+    let most_cv = cv(&Stage::ALL);
+    let steps: &[(f64, usize)] = if kernel_cv > 0.0 {
+        // At a coefficient of variation of 1, 4 spare sets keep 97.5 %, and as many again no more.
+        &[(0.3, 1), (0.5, 2)]
+    } else {
+        &[(0.1, 0), (0.3, 1), (0.5, 1), (1.0, 4)]
+    };
+    if most_cv == 0.0 {
+        return (0, true);
+    }
+    steps.iter().find(|(up_to, _)| most_cv <= *up_to).map_or((4, false), |&(_, spare)| (spare, true))
+}
+
+impl Cap {
+    fn of(setting: &Setting, enough: usize, res: Bound) -> Result<Option<Cap>, SettingError> {
+        let one = setting.with_sets(1).memory_bytes();
+        let memory = |limit: Option<u64>, name| {
+            let sets = (limit? / one.max(1)).min(LIMIT as u64) as usize;
+            Some(Cap { sets, limit: name })
+        };
+        let limits = &setting.limits;
+        let latency = match limits.latency_s {
+            Some(limit_s) => Some(within_latency(setting, enough, res, limit_s)?),
+            None => None,
+        };
+        let caps = [memory(limits.host_bytes, "host memory"), memory(limits.device_bytes, "device memory")];
+        Ok(caps.into_iter().chain([latency]).flatten().min_by_key(|cap| cap.sets))
+    }
+}
+
+/// The most sets of a lane whose items stay no longer than the limit.
+fn within_latency(setting: &Setting, enough: usize, res: Bound, limit_s: f64) -> Result<Cap, SettingError> {
+    let residence_of = |n: usize| {
+        let sized = setting.with_sets(n);
+        let pools = Pool::of(&sized);
+        let period_s = pools.iter().map(|p| p.period_s(sized.lanes)).fold(res.period_s, f64::max);
+        let source = res.resource == Resource::Source && period_s == res.period_s;
+        residence_s(&sized, period_s, source)
+    };
+    // From N* on each further set adds a period of its lane, or nothing where the source is the limit.
+    let (mut low, mut high) = (enough.min(LIMIT), LIMIT);
+    if residence_of(low) <= limit_s {
+        while low < high {
+            let middle = low + (high - low).div_ceil(2);
+            if residence_of(middle) <= limit_s { low = middle } else { high = middle - 1 }
+        }
+        return Ok(Cap { sets: low, limit: "latency" });
+    }
+    // Below it, double buffering makes the residence fall and rise again.
+    let within = (1..low).rev().find(|&n| residence_of(n) <= limit_s);
+    within.map(|sets| Cap { sets, limit: "latency" }).ok_or_else(|| {
+        let least_s = (1..=low).map(residence_of).fold(f64::INFINITY, f64::min);
+        SettingError::Latency { limit_s, least_s }
+    })
+}
+
+/// How long an item stays on average; see [`Plan::residence_s`](super::Plan::residence_s).
+pub(super) fn residence_s(setting: &Setting, period_s: f64, source_binds: bool) -> f64 {
+    let of_lane_s = setting.lanes as f64 * period_s;
+    let full_s = match setting.sets {
+        Sets::Joint(n) => n as f64 * of_lane_s,
+        Sets::Split { inputs, outputs } => {
+            // From write to the end of the kernel an item holds both.
+            (inputs as f64 + outputs as f64) * of_lane_s - setting.input_in_lane_s()
+        }
+    };
+    if !source_binds {
+        return full_s;
+    }
+    let late_s = match setting.overlap {
+        Overlap::InLane => 2.0 * (of_lane_s - setting.call_s()),
+        Overlap::None | Overlap::Queued => 0.0,
+    };
+    full_s.min(setting.latency_s() + late_s)
+}
+
+fn why(setting: &Setting, enough: Sets, spare: &Spare, cap: Option<Cap>) -> String {
+    let mut why = "N* by the bound of the buffer sets".to_owned();
+    if setting.overlap == Overlap::InLane {
+        why += ", with those that wait for the calls of two later items";
+    }
+    if spare.shared > 0 {
+        let servers: Vec<&str> = setting
+            .shared_servers(enough)
+            .map(|r| if r == Resource::Link { "the half-duplex link" } else { "the host threads" })
+            .collect();
+        let limit = if spare.shared == 2 { ", the limit itself" } else { "" };
+        why += &format!("; +{} for stages that share {}{limit}", spare.shared, servers.join(" and "));
+    }
+    if spare.jitter > 0 {
+        why += &format!("; +{} for times that vary", spare.jitter);
+    }
+    if !spare.jitter_covered {
+        why += ", though no small number makes up for so much";
+    }
+    if let Some(Cap { sets, limit }) = cap {
+        why += &format!("; the {limit} limit allows {sets}");
+    }
+    why
+}

@@ -1,0 +1,286 @@
+//! `nbuffer plan`: what period given stage times allow, what limits it, and how many buffer sets and host
+//! threads are enough.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use nbuffer::measure::Stage;
+use nbuffer::plan::{Overlap, Plan, Resource, Time, Verdict};
+use nbuffer::schedule::{HostThreads, Sets};
+use nbuffer::summary::{Buffers, Bytes, ChosenBy, FORMAT, PlanSummary};
+use serde::Serialize;
+
+use super::duration::bytes;
+use super::setting::{Chosen, SettingArgs, named};
+use super::sweep::{Outcome, Sweep};
+use super::values::at_least_one;
+use super::{Status, emit};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example: nbuffer plan --ip 4ms --w 500us --k 2ms --r 500us --op 1ms --host-threads 2"
+)]
+pub(super) struct Args {
+    #[command(flatten)]
+    setting: SettingArgs,
+    /// How long a stream of so many items takes
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    items: Option<u64>,
+    /// Plan for other numbers of buffers, inputs, outputs, host-threads or lanes, side by side: as in
+    /// buffers=1..8,host-threads=1,2,4
+    #[arg(long, value_name = "SWEEP", conflicts_with_all = ["items", "json"])]
+    sweep: Option<Sweep>,
+    /// Write the sweep as CSV
+    #[arg(long, value_name = "FILE.csv", requires = "sweep")]
+    csv: Option<PathBuf>,
+    /// Write the sweep as a chart: throughput by the first resource, a line for each number of the second
+    #[arg(long, value_name = "FILE.svg", requires = "sweep")]
+    svg: Option<PathBuf>,
+    /// As JSON, in the format of a run's summary
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
+    let chosen = args.setting.setting()?;
+    if let Some(sweep) = &args.sweep {
+        return swept(args, sweep, &chosen);
+    }
+    let plan = Plan::new(&chosen.setting).map_err(named)?;
+    if args.json {
+        let planned = serde_json::to_string_pretty(&Planned::of(&plan, &chosen, args.items))?;
+        return emit(&(planned + "\n"));
+    }
+    emit(&described(&plan, &chosen, args.items))
+}
+
+fn swept(args: &Args, sweep: &Sweep, chosen: &Chosen) -> anyhow::Result<Status> {
+    let swept = sweep.try_all(&chosen.setting, |setting| {
+        let plan = Plan::new(setting).map_err(named)?;
+        let limit = plan.binding().resource.name();
+        Ok(Outcome { period_s: plan.period_s(), limit, residence_s: plan.residence_s })
+    })?;
+    let write = |path: &Path, flag: &str, text: String| {
+        std::fs::write(path, text).with_context(|| format!("cannot write {flag} `{}`", path.display()))
+    };
+    if let Some(path) = &args.csv {
+        write(path, "--csv", swept.csv())?;
+    }
+    if let Some(path) = &args.svg {
+        write(path, "--svg", swept.svg()?)?;
+    }
+    emit(&swept.table())
+}
+
+/// A plan in the format of a run's summary; what only a run has is absent.
+#[derive(Serialize)]
+struct Planned {
+    format: u32,
+    lanes: usize,
+    buffers: Buffers,
+    double_buffer: bool,
+    host_threads: usize,
+    items_per_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wall_s: Option<f64>,
+    stages: BTreeMap<&'static str, PlannedStage>,
+    plan: PlanSummary,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<Bytes>,
+}
+
+#[derive(Serialize)]
+struct PlannedStage {
+    mean_s: f64,
+}
+
+impl Planned {
+    fn of(plan: &Plan, chosen: &Chosen, items: Option<u64>) -> Self {
+        let setting = &plan.setting;
+        let wall_s = items.map(|items| plan.time_for_s(items));
+        let bytes = plan.memory_bytes();
+        let stage = |stage: Stage| (stage.name(), PlannedStage { mean_s: setting.times.of(stage) });
+        Planned {
+            format: FORMAT,
+            lanes: setting.lanes,
+            buffers: Buffers {
+                depth: match setting.sets {
+                    Sets::Joint(n) => n,
+                    Sets::Split { inputs, outputs } => inputs.max(outputs),
+                },
+                chosen_by: chosen.buffers_by,
+                why: match chosen.buffers_by {
+                    ChosenBy::Auto => plan.buffers.why.clone(),
+                    ChosenBy::User => "asked for".to_owned(),
+                },
+            },
+            double_buffer: setting.overlap == Overlap::InLane,
+            host_threads: match setting.host_threads {
+                HostThreads::Shared(threads) => threads,
+                HostThreads::Split { preprocess, postprocess } => preprocess + postprocess,
+            },
+            items_per_s: items.zip(wall_s).map_or(1.0 / plan.period_s(), |(n, s)| n as f64 / s),
+            wall_s,
+            stages: Stage::ALL.map(stage).into(),
+            plan: PlanSummary::of(plan, chosen.measured_period_s),
+            bytes: (bytes > 0).then_some(Bytes { host: bytes, device: bytes }),
+        }
+    }
+}
+
+/// A plan for people, in 80 columns.
+fn described(plan: &Plan, chosen: &Chosen, items: Option<u64>) -> String {
+    let mut out = String::new();
+    let setting = &plan.setting;
+    let period_s = plan.period_s();
+    say!(
+        out,
+        "an item every {} ({:.1} a second), limited by {}\n",
+        Time(period_s),
+        1.0 / period_s,
+        what(plan.binding().resource)
+    );
+    bounds(&mut out, plan);
+    say!(out, "");
+    let buffers = format!(
+        "{} a lane{}; {} enough (N*), {} advised: {}",
+        sets(setting.sets),
+        by(chosen.buffers_by),
+        number(plan.buffers.enough),
+        number(plan.buffers.advised),
+        plan.buffers.why
+    );
+    row(&mut out, "buffers", &buffers);
+    let now = match setting.host_threads {
+        HostThreads::Shared(threads) => threads.to_string(),
+        HostThreads::Split { preprocess, postprocess } => format!("{preprocess} + {postprocess}"),
+    };
+    let enough = match plan.host_threads_enough {
+        HostThreads::Shared(threads) => threads.to_string(),
+        HostThreads::Split { preprocess, postprocess } => format!("{preprocess} + {postprocess}"),
+    };
+    let threads = format!(
+        "{now}{}; {enough} enough to hold nothing else back; {:.2} at work on average",
+        by(chosen.host_threads_by),
+        plan.cores_busy()
+    );
+    row(&mut out, "threads", &threads);
+    row(
+        &mut out,
+        "busy",
+        &format!("the device computes {:.1} % of its steady time", 100.0 * plan.device_busy()),
+    );
+    let latency = format!(
+        "{} when nothing is waited for; an item stays {} once all is in use",
+        Time(plan.latency_s),
+        Time(plan.residence_s)
+    );
+    row(&mut out, "latency", &latency);
+    if plan.memory_bytes() > 0 {
+        row(
+            &mut out,
+            "memory",
+            &format!("{} on the host, as much on the device", bytes(plan.memory_bytes())),
+        );
+    }
+    if let Some(items) = items {
+        row(&mut out, "stream", &format!("{items} items in {}", Time(plan.time_for_s(items))));
+    }
+    if let Some(measured_s) = chosen.measured_period_s {
+        let reached =
+            format!("the run reached {} ({:.1} %)", Time(measured_s), 100.0 * period_s / measured_s);
+        row(&mut out, "measured", &reached);
+    }
+    row(&mut out, "Intel's rule", &intel(plan));
+    for advice in plan.advice() {
+        row(&mut out, "advice", &advice);
+    }
+    out
+}
+
+/// Every bound with its slack, as a bar too.
+fn bounds(out: &mut String, plan: &Plan) {
+    const BAR: f64 = 24.0;
+    for bound in &plan.bounds {
+        let share = bound.period_s / plan.period_s();
+        let slack = if bound.resource == plan.binding().resource {
+            "binding".to_owned()
+        } else {
+            format!("{:.1} % slack", 100.0 * (1.0 - share))
+        };
+        let bar = "#".repeat((share * BAR).round() as usize);
+        let period = Time(bound.period_s).to_string();
+        say!(out, "  {:<22}{period:>10}  {bar:<24}  {slack}", what(bound.resource));
+    }
+}
+
+fn intel(plan: &Plan) -> String {
+    let rule = plan.intel_rule();
+    let asks = match (rule.buffers, rule.cores) {
+        (Some(n), Some(cores)) => format!("N = {n} with {cores} cores"),
+        _ => "no N will do".to_owned(),
+    };
+    let cores = match rule.cores_verdict {
+        Verdict::Silent => String::new(),
+        verdict => format!("; its cores: {}", verdict.name()),
+    };
+    match rule.verdict {
+        Verdict::Silent => format!("silent: {}", rule.why),
+        verdict => format!("{asks}: {}, {}{cores}", verdict.name(), rule.why),
+    }
+}
+
+fn by(chosen_by: ChosenBy) -> &'static str {
+    match chosen_by {
+        ChosenBy::Auto => " (by this plan)",
+        ChosenBy::User => "",
+    }
+}
+
+fn what(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Device => "the device",
+        Resource::Write => "the link, writes",
+        Resource::Read => "the link, reads",
+        Resource::Link => "the link, both ways",
+        Resource::Source => "the source",
+        Resource::Host => "the host threads",
+        Resource::PreprocessThreads => "preprocess threads",
+        Resource::PostprocessThreads => "postprocess threads",
+        Resource::Buffers => "the buffer sets",
+        Resource::Inputs => "the input sets",
+        Resource::Outputs => "the output sets",
+    }
+}
+
+fn sets(sets: Sets) -> String {
+    match sets {
+        Sets::Joint(1) => "1 buffer set".to_owned(),
+        Sets::Joint(n) => format!("{n} buffer sets"),
+        Sets::Split { inputs, outputs } => format!("{inputs} input and {outputs} output sets"),
+    }
+}
+
+fn number(sets: Sets) -> String {
+    match sets {
+        Sets::Joint(n) => n.to_string(),
+        Sets::Split { inputs, outputs } => format!("{inputs} + {outputs}"),
+    }
+}
+
+/// A row of the closing table, its words kept within 80 columns.
+fn row(out: &mut String, name: &str, text: &str) {
+    const WIDTH: usize = 80;
+    const INDENT: usize = 15;
+    let mut line = format!("  {name:<13}");
+    for word in text.split_whitespace() {
+        if line.trim_end().len() > INDENT && line.len() + word.len() > WIDTH {
+            say!(out, "{}", line.trim_end());
+            line = " ".repeat(INDENT);
+        }
+        line += word;
+        line.push(' ');
+    }
+    say!(out, "{}", line.trim_end());
+}
