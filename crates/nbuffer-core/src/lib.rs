@@ -4,6 +4,7 @@
 //!   the virtual-time simulator drive this same code.
 //! - [`measure`] collects what a run measures, on whichever clock it ran.
 //! - [`plan`] says from stage times which period is possible and which resource sets it.
+//! - [`tune`] chooses buffer sets and host threads while a stream runs.
 //! - [`summary`] puts both into the one format every run reports in.
 //! - [`trace`] holds the spans of a run and draws them.
 //! - [`tensor`] describes int8 tensors (shape, padding, quantisation) and converts to and from them.
@@ -16,3 +17,4 @@ pub mod schedule;
 pub mod summary;
 pub mod tensor;
 pub mod trace;
+pub mod tune;

@@ -4,6 +4,7 @@
 //! and one in virtual time are measured by the same code.
 
 use std::fmt;
+use std::ops::Sub;
 
 use hdrhistogram::Histogram;
 
@@ -57,13 +58,15 @@ impl fmt::Display for Stage {
 pub struct Durations {
     histogram: Histogram<u64>,
     sum: u128,
+    /// Sum of squares, in square nanoseconds.
+    squares: f64,
     max: Nanos,
 }
 
 impl Default for Durations {
     fn default() -> Self {
         let histogram = Histogram::new(3).expect("3 significant digits are valid");
-        Durations { histogram, sum: 0, max: 0 }
+        Durations { histogram, sum: 0, squares: 0.0, max: 0 }
     }
 }
 
@@ -72,6 +75,7 @@ impl Durations {
     pub fn record(&mut self, duration: Nanos) {
         self.histogram.record(duration.clamp(1, LONGEST)).expect("the histogram grows up to LONGEST");
         self.sum += u128::from(duration);
+        self.squares += duration as f64 * duration as f64;
         self.max = self.max.max(duration);
     }
 
@@ -90,6 +94,11 @@ impl Durations {
         if self.count() == 0 { 0.0 } else { self.sum as f64 / self.count() as f64 }
     }
 
+    /// Count and sums so far.
+    pub fn tally(&self) -> Tally {
+        Tally { count: self.count(), sum: self.sum as f64, squares: self.squares }
+    }
+
     /// The value a fraction `q` of them does not exceed; 0 when there are none.
     pub fn quantile(&self, q: f64) -> Nanos {
         if self.count() == 0 { 0 } else { self.histogram.value_at_quantile(q).min(self.max) }
@@ -98,6 +107,45 @@ impl Durations {
     /// The longest.
     pub fn max(&self) -> Nanos {
         self.max
+    }
+}
+
+/// Count and sums of durations up to a moment. The difference of two says how they were between those moments.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Tally {
+    /// How many.
+    pub count: u64,
+    /// Their sum, in nanoseconds.
+    pub sum: f64,
+    /// The sum of their squares, in square nanoseconds.
+    pub squares: f64,
+}
+
+impl Tally {
+    /// Their mean in nanoseconds; 0 when there are none.
+    pub fn mean(&self) -> f64 {
+        if self.count == 0 { 0.0 } else { self.sum / self.count as f64 }
+    }
+
+    /// Standard deviation over mean; 0 when there are none.
+    pub fn cv(&self) -> f64 {
+        let mean = self.mean();
+        if mean <= 0.0 {
+            return 0.0;
+        }
+        (self.squares / self.count as f64 / (mean * mean) - 1.0).max(0.0).sqrt()
+    }
+}
+
+impl Sub for Tally {
+    type Output = Tally;
+
+    fn sub(self, earlier: Tally) -> Tally {
+        Tally {
+            count: self.count - earlier.count,
+            sum: self.sum - earlier.sum,
+            squares: self.squares - earlier.squares,
+        }
     }
 }
 
@@ -233,11 +281,61 @@ impl Measures {
         &self.units
     }
 
+    /// Counts and sums so far, without the distributions.
+    pub fn tallies(&self) -> Tallies {
+        Tallies {
+            stages: Stage::ALL.map(|stage| self.of(stage).tally()),
+            source: self.source.tally(),
+            call: self.call.tally(),
+            kernels: self.units.iter().map(|unit| (unit.kernels, unit.last_start)).collect(),
+        }
+    }
+
     /// Steady-state time from one kernel start to the next over all units: they work side by side, so their
     /// rates add up. `None` before some unit has run two kernels.
     pub fn period(&self) -> Option<f64> {
         let rate: f64 = self.units.iter().filter_map(ComputeUnit::period).map(|period| 1.0 / period).sum();
         (rate > 0.0 && rate.is_finite()).then(|| 1.0 / rate)
+    }
+}
+
+/// What a run has measured up to a moment, in a form that can be subtracted.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Tallies {
+    stages: [Tally; 5],
+    /// The source, each time it gave an item.
+    pub source: Tally,
+    /// Calls of blocking lanes.
+    pub call: Tally,
+    /// Kernels of each compute unit, and when its last one started.
+    kernels: Vec<(u64, Nanos)>,
+}
+
+impl Tallies {
+    /// One stage.
+    pub fn of(&self, stage: Stage) -> Tally {
+        self.stages[stage as usize]
+    }
+
+    /// The steady-state period since an earlier moment, in nanoseconds per item of all units; `None` when no unit
+    /// has started a kernel before and after it.
+    pub fn period_since(&self, earlier: &Tallies) -> Option<f64> {
+        let rate = |(now, then): (&(u64, Nanos), &(u64, Nanos))| {
+            let (kernels, time) = (now.0 - then.0, now.1.saturating_sub(then.1));
+            if then.0 == 0 || time == 0 { 0.0 } else { kernels as f64 / time as f64 }
+        };
+        let rate: f64 = self.kernels.iter().zip(&earlier.kernels).map(rate).sum();
+        (rate > 0.0).then(|| 1.0 / rate)
+    }
+
+    /// What happened since an earlier moment, but for the kernels of single units.
+    pub fn since(&self, earlier: &Tallies) -> Tallies {
+        Tallies {
+            stages: std::array::from_fn(|i| self.stages[i] - earlier.stages[i]),
+            source: self.source - earlier.source,
+            call: self.call - earlier.call,
+            kernels: Vec::new(),
+        }
     }
 }
 
@@ -257,6 +355,24 @@ mod tests {
         );
         assert_eq!(unit.busy() + unit.downtime(), unit.steady());
         assert_eq!(unit.period(), Some(10.0));
+    }
+
+    #[test]
+    fn tallies_tell_what_happened_in_between() {
+        let mut measures = Measures::new(1);
+        for i in 0..4 {
+            measures.kernel(0, i * 10, i * 10 + 5);
+        }
+        let before = measures.tallies();
+        for i in 2..6 {
+            measures.kernel(0, i * 20, i * 20 + if i % 2 == 0 { 10 } else { 20 });
+        }
+        let since = measures.tallies().since(&before);
+        let kernels = since.of(Stage::Kernel);
+        assert_eq!((kernels.count, kernels.mean()), (4, 15.0));
+        assert!((kernels.cv() - 1.0 / 3.0).abs() < 1e-12);
+        // From the start at 30 to the one at 100: 4 kernels.
+        assert_eq!(measures.tallies().period_since(&before), Some(17.5));
     }
 
     #[test]
