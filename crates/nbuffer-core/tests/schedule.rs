@@ -11,9 +11,9 @@ enum Running {
     Take,
     Preprocess(Slot),
     /// A call that occupies its lane, with what it submitted; a flush call submits nothing.
-    Call(usize, Option<Slot>),
-    /// A set with a queued device.
-    Queued(Slot),
+    Call(usize, Option<Transit>),
+    /// An item with a queued device.
+    Queued(Transit),
     Postprocess(Slot),
 }
 
@@ -32,26 +32,37 @@ struct Driver {
     schedule: Schedule,
     running: Vec<Running>,
     /// What sits inside each lane with lag, oldest first.
-    inside: Vec<VecDeque<Slot>>,
+    inside: Vec<VecDeque<Transit>>,
+    /// Items with a device whose input is reported free.
+    input_free: Vec<u64>,
     items_left: u64,
     taken: u64,
     delivered: Vec<(u64, Outcome)>,
     ends: HashMap<u64, Outcome>,
     cancelled: bool,
+    lost: Vec<bool>,
+    /// Sets in use and host steps at the last check: what a smaller size may not have grown beyond.
+    in_use: Vec<[usize; 2]>,
+    host_steps: [usize; 2],
 }
 
 impl Driver {
     fn new(config: Config, queued: bool, items: u64) -> Self {
+        let lanes = config.lanes.len();
         Driver {
             schedule: Schedule::new(config.clone()).expect("the configuration is valid"),
             queued,
             running: Vec::new(),
-            inside: vec![VecDeque::new(); config.lanes.len()],
+            inside: vec![VecDeque::new(); lanes],
+            input_free: Vec::new(),
             items_left: items,
             taken: 0,
             delivered: Vec::new(),
             ends: HashMap::new(),
             cancelled: false,
+            lost: vec![false; lanes],
+            in_use: vec![[0; 2]; lanes],
+            host_steps: [0; 2],
             config,
         }
     }
@@ -59,18 +70,19 @@ impl Driver {
     /// Asks for one command and begins it. False when there was none.
     fn start(&mut self) -> bool {
         let had_work = self.schedule.has_work();
-        let Some(command) = self.schedule.next() else {
-            assert!(!had_work, "has_work() promised a command and next() gave none");
+        let command = self.schedule.next();
+        assert_eq!(command.is_some(), had_work, "has_work() and next() differ: {command:?}");
+        let Some(command) = command else {
             return false;
         };
         let running = match command {
             Command::Take => Running::Take,
             Command::Preprocess(slot) => Running::Preprocess(slot),
-            Command::Submit(slot) if self.queued => {
-                self.schedule.report(Event::CallReturned(slot.lane));
-                Running::Queued(slot)
+            Command::Submit(transit) if self.queued => {
+                self.schedule.report(Event::CallReturned(transit.lane()));
+                Running::Queued(transit)
             }
-            Command::Submit(slot) => Running::Call(slot.lane, Some(slot)),
+            Command::Submit(transit) => Running::Call(transit.lane(), Some(transit)),
             Command::Flush(lane) => {
                 assert!(!self.inside[lane].is_empty(), "a flush call on an empty lane");
                 Running::Call(lane, None)
@@ -94,15 +106,15 @@ impl Driver {
             }
             Running::Preprocess(slot) => self.schedule.report(Event::Preprocessed(slot, step)),
             Running::Postprocess(slot) => self.schedule.report(Event::Postprocessed(slot, step)),
-            Running::Queued(slot) => match how {
-                How::Well => self.schedule.report(Event::Landed(slot)),
-                How::Fails => self.schedule.report(Event::CallFailed(slot)),
-                How::LaneDies => self.lose(slot.lane),
+            Running::Queued(transit) => match how {
+                How::Well => self.come_back(transit, Event::Landed),
+                How::Fails => self.come_back(transit, Event::CallFailed),
+                How::LaneDies => self.lose(transit.lane()),
             },
             Running::Call(lane, submitted) => match (how, submitted) {
                 (How::LaneDies, _) => self.lose(lane),
-                (How::Fails, Some(slot)) => {
-                    self.schedule.report(Event::CallFailed(slot));
+                (How::Fails, Some(transit)) => {
+                    self.come_back(transit, Event::CallFailed);
                     self.schedule.report(Event::CallReturned(lane));
                 }
                 (_, submitted) => {
@@ -110,8 +122,8 @@ impl Driver {
                     // A flush call moves everything one place on. Which flush call brings a result does not
                     // matter to the schedule, so the oldest comes out at once.
                     if submitted.is_none() || self.inside[lane].len() > self.config.lanes[lane].lag {
-                        let slot = self.inside[lane].pop_front().expect("something is inside");
-                        self.schedule.report(Event::Landed(slot));
+                        let transit = self.inside[lane].pop_front().expect("something is inside");
+                        self.come_back(transit, Event::Landed);
                     }
                     self.schedule.report(Event::CallReturned(lane));
                 }
@@ -120,18 +132,43 @@ impl Driver {
         self.check();
     }
 
+    fn come_back(&mut self, transit: Transit, how: impl Fn(Transit) -> Event) {
+        self.input_free.retain(|&sequence| sequence != transit.sequence());
+        self.schedule.report(how(transit));
+    }
+
+    /// What the devices hold.
+    fn in_flight(&self) -> Vec<Transit> {
+        let running = self.running.iter().filter_map(|running| match running {
+            Running::Call(_, Some(transit)) | Running::Queued(transit) => Some(transit),
+            _ => None,
+        });
+        running.chain(self.inside.iter().flatten()).copied().collect()
+    }
+
+    /// The device has read this input.
+    fn free_input(&mut self, transit: Transit) {
+        self.input_free.push(transit.sequence());
+        self.schedule.report(Event::InputFree(transit));
+        self.check();
+    }
+
     fn lose(&mut self, lane: usize) {
         self.schedule.report(Event::LaneLost(lane));
+        self.lost[lane] = true;
         self.inside[lane].clear();
         self.running.retain(|running| match running {
             Running::Call(l, _) => *l != lane,
-            Running::Queued(slot) => slot.lane != lane,
+            Running::Queued(transit) => transit.lane() != lane,
             _ => true,
         });
     }
 
     fn deliver(&mut self) -> bool {
-        let Some((sequence, outcome)) = self.schedule.deliver() else {
+        let could = self.schedule.can_deliver();
+        let delivered = self.schedule.deliver();
+        assert_eq!(delivered.is_some(), could, "can_deliver() and deliver() differ");
+        let Some((sequence, outcome)) = delivered else {
             return false;
         };
         if self.config.order == Order::InOrder {
@@ -143,58 +180,168 @@ impl Driver {
         true
     }
 
+    fn resize(&mut self, lane: usize, sets: Sets) {
+        self.schedule.resize(lane, sets).expect("the layout is that of the ring");
+        if !self.lost[lane] {
+            assert_eq!(self.schedule.sets(lane), sets);
+            self.config.lanes[lane].sets = sets;
+        }
+        self.check();
+    }
+
+    fn set_host_threads(&mut self, threads: HostThreads) {
+        self.schedule.set_host_threads(threads).expect("the counts are in range");
+        self.config.host_threads = threads;
+        self.check();
+    }
+
+    fn grow_window(&mut self, places: usize) {
+        self.schedule.grow_window(places).expect("the count is in range");
+        self.config.window = self.config.window.max(places);
+        self.check();
+    }
+
     /// Everything that must hold between any two events.
-    fn check(&self) {
+    fn check(&mut self) {
         let totals = self.schedule.totals();
         assert_eq!(totals.taken, self.taken);
-        assert!(totals.ok + totals.failed + totals.cancelled <= totals.taken);
+        assert!(totals.ended() <= totals.taken);
+        assert_eq!(self.schedule.undelivered(), totals.ended() - self.delivered.len() as u64);
         let between = totals.taken - self.delivered.len() as u64;
+        assert_eq!(self.schedule.window(), self.config.window);
         assert!(between <= self.config.window as u64, "{between} items are in the window");
 
         let runs = |what: &dyn Fn(&Running) -> bool| self.running.iter().filter(|r| what(r)).count();
-        let host = runs(&|r| matches!(r, Running::Preprocess(_) | Running::Postprocess(_)));
-        assert_eq!(host, self.schedule.host_busy());
-        assert!(host <= self.config.host_threads, "{host} host steps at once");
         assert!(runs(&|r| *r == Running::Take) <= 1, "two takes at once");
-
-        // One owner per set: what runs on a set agrees with its state, and no item sits in two sets.
-        let mut seen = HashSet::new();
-        for lane in 0..self.config.lanes.len() {
-            let sets = self.schedule.sets(lane);
-            assert_eq!(sets.len(), self.config.lanes[lane].depth);
-            assert!(runs(&|r| matches!(r, Running::Call(l, _) if *l == lane)) <= 1, "two calls at once");
-            for (set, state) in sets.iter().enumerate() {
-                let slot = |sequence| Slot { lane, set, sequence };
-                let (sequence, owners) = match *state {
-                    SetState::Free | SetState::Retired => continue,
-                    SetState::Preprocessing(s) => (s, runs(&|r| *r == Running::Preprocess(slot(s)))),
-                    SetState::Postprocessing(s) => (s, runs(&|r| *r == Running::Postprocess(slot(s)))),
-                    SetState::InFlight(s) => {
-                        let calls = runs(&|r| {
-                            *r == Running::Queued(slot(s)) || *r == Running::Call(lane, Some(slot(s)))
-                        });
-                        (s, calls + usize::from(self.inside[lane].contains(&slot(s))))
-                    }
-                    // In the ring, with nobody else.
-                    SetState::Ready(s) | SetState::Landed(s) => (
-                        s,
-                        1 + runs(&|r| {
-                            *r == Running::Preprocess(slot(s)) || *r == Running::Postprocess(slot(s))
-                        }),
-                    ),
-                };
-                assert_eq!(owners, 1, "set {set} of lane {lane} is {state:?} and has {owners} owners");
-                assert!(seen.insert(sequence), "item {sequence} sits in two buffer sets");
-                assert!(!self.ends.contains_key(&sequence), "item {sequence} ended and still holds a set");
+        let steps =
+            [runs(&|r| matches!(r, Running::Preprocess(_))), runs(&|r| matches!(r, Running::Postprocess(_)))];
+        assert_eq!(steps[0] + steps[1], self.schedule.host_busy());
+        // A step that began before there were fewer threads may still run.
+        let before = self.host_steps;
+        match self.config.host_threads {
+            HostThreads::Shared(c) => {
+                assert!(steps[0] + steps[1] <= c.max(before[0] + before[1]), "{steps:?} host steps at once");
+            }
+            HostThreads::Split { preprocess, postprocess } => {
+                assert!(steps[0] <= preprocess.max(before[0]), "{steps:?} host steps at once");
+                assert!(steps[1] <= postprocess.max(before[1]), "{steps:?} host steps at once");
             }
         }
+        self.host_steps = steps;
+
+        for lane in 0..self.config.lanes.len() {
+            let calls =
+                self.running.iter().filter(|r| matches!(r, Running::Call(l, _) if *l == lane)).count();
+            assert!(calls <= 1, "two calls at once");
+            self.check_sizes(lane);
+        }
+        self.check_owners();
+    }
+
+    /// No ring uses more sets than it has, but for those it had before it became smaller.
+    fn check_sizes(&mut self, lane: usize) {
+        let in_use = |states: &[SetState]| states.iter().filter(|s| **s != SetState::Surplus).count();
+        let now = [in_use(self.schedule.inputs(lane)), in_use(self.schedule.outputs(lane))];
+        let size = match self.config.lanes[lane].sets {
+            Sets::Joint(n) => [n; 2],
+            Sets::Split { inputs, outputs } => [inputs, outputs],
+        };
+        let before = std::mem::replace(&mut self.in_use[lane], now);
+        if self.lost[lane] {
+            return;
+        }
+        for side in 0..2 {
+            assert!(now[side] >= size[side], "lane {lane} has {now:?} sets of {size:?}");
+            assert!(now[side] <= size[side].max(before[side]), "lane {lane} has {now:?} sets of {size:?}");
+        }
+    }
+
+    /// Every set has one owner: its state and what runs agree, both ways, and no item sits in two sets of a kind.
+    fn check_owners(&self) {
+        let in_flight = self.in_flight();
+        let (mut in_inputs, mut in_outputs) = (HashSet::new(), HashSet::new());
+        for lane in 0..self.config.lanes.len() {
+            let is_split = matches!(self.config.lanes[lane].sets, Sets::Split { .. });
+            let holds_input = |t: &Transit, set| t.input() == set && !self.input_free.contains(&t.sequence());
+            for (set, state) in self.schedule.inputs(lane).iter().enumerate() {
+                let owners = |s| {
+                    let holds = |t: &&Transit| {
+                        (t.lane(), t.sequence()) == (lane, s)
+                            && if is_split { holds_input(t, set) } else { t.input() == set }
+                    };
+                    in_flight.iter().filter(holds).count()
+                };
+                self.check_set(lane, set, *state, owners, &mut in_inputs);
+                let is_outputs_only = matches!(state, SetState::Landed(_) | SetState::Postprocessing(_));
+                assert!(!(is_split && is_outputs_only), "input set {set} of lane {lane} is {state:?}");
+            }
+            if !is_split {
+                assert_eq!(self.schedule.inputs(lane), self.schedule.outputs(lane));
+                continue;
+            }
+            for (set, state) in self.schedule.outputs(lane).iter().enumerate() {
+                let owners = |s| {
+                    in_flight
+                        .iter()
+                        .filter(|t| (t.lane(), t.output(), t.sequence()) == (lane, set, s))
+                        .count()
+                };
+                self.check_set(lane, set, *state, owners, &mut in_outputs);
+                let is_inputs_only = matches!(state, SetState::Preprocessing(_) | SetState::Ready(_));
+                assert!(!is_inputs_only, "output set {set} of lane {lane} is {state:?}");
+            }
+        }
+        for running in &self.running {
+            let (states, set, state) = match *running {
+                Running::Preprocess(slot) => {
+                    let state = SetState::Preprocessing(slot.sequence());
+                    (self.schedule.inputs(slot.lane()), slot.set(), state)
+                }
+                Running::Postprocess(slot) => {
+                    let state = SetState::Postprocessing(slot.sequence());
+                    (self.schedule.outputs(slot.lane()), slot.set(), state)
+                }
+                _ => continue,
+            };
+            assert_eq!(states[set], state, "{running:?}");
+        }
+        for transit in in_flight {
+            let state = self.schedule.outputs(transit.lane())[transit.output()];
+            assert_eq!(state, SetState::InFlight(transit.sequence()), "{transit:?}");
+        }
+    }
+
+    fn check_set(
+        &self,
+        lane: usize,
+        set: usize,
+        state: SetState,
+        devices: impl Fn(u64) -> usize,
+        seen: &mut HashSet<u64>,
+    ) {
+        let slot = |sequence| Slot::new(lane, set, sequence);
+        let runs = |what| self.running.iter().filter(|running| **running == what).count();
+        let (sequence, owners) = match state {
+            SetState::Free | SetState::Surplus | SetState::Retired => return,
+            SetState::Preprocessing(s) => (s, runs(Running::Preprocess(slot(s)))),
+            SetState::Postprocessing(s) => (s, runs(Running::Postprocess(slot(s)))),
+            SetState::InFlight(s) => (s, devices(s)),
+            // In the ring, with nobody else.
+            SetState::Ready(s) | SetState::Landed(s) => {
+                let host = runs(Running::Preprocess(slot(s))) + runs(Running::Postprocess(slot(s)));
+                (s, 1 + host + devices(s))
+            }
+        };
+        assert_eq!(owners, 1, "set {set} of lane {lane} is {state:?} and has {owners} owners");
+        assert!(seen.insert(sequence), "item {sequence} sits in two buffer sets");
+        assert!(!self.ends.contains_key(&sequence), "item {sequence} ended and still holds a set");
     }
 
     /// At the end: nothing runs, nothing is left over, and each item taken was delivered once.
     fn check_end(&self) {
         assert!(self.schedule.is_ended(), "nothing can go on, not ended: {:#?}", self.schedule);
         let totals = self.schedule.totals();
-        assert_eq!(totals.ok + totals.failed + totals.cancelled, totals.taken);
+        assert_eq!(totals.ended(), totals.taken);
         assert_eq!(self.delivered.len() as u64, self.taken);
         let count = |outcome| self.delivered.iter().filter(|(_, o)| *o == outcome).count() as u64;
         assert_eq!(count(Outcome::Ok), totals.ok);
@@ -203,6 +350,16 @@ impl Driver {
         if !self.cancelled && self.schedule.lanes_alive() > 0 {
             assert_eq!(self.items_left, 0, "items were left in the source");
             assert_eq!(totals.cancelled, 0);
+        }
+        for (lane, config) in self.config.lanes.iter().enumerate().filter(|(lane, _)| !self.lost[*lane]) {
+            let free = |states: &[SetState]| states.iter().filter(|s| **s == SetState::Free).count();
+            let (inputs, outputs) = (free(self.schedule.inputs(lane)), free(self.schedule.outputs(lane)));
+            match config.sets {
+                Sets::Joint(n) => assert_eq!(inputs, n, "sets of lane {lane} are missing"),
+                Sets::Split { inputs: i, outputs: o } => {
+                    assert_eq!((inputs, outputs), (i, o), "sets of lane {lane} are missing");
+                }
+            }
         }
     }
 }
@@ -237,31 +394,85 @@ struct Case {
     cancel_at: Option<u64>,
     /// The consumer fetches a result in one of so many steps.
     deliver_one_in: u64,
+    /// Devices tell in one of so many steps that an input is free; 0 is never.
+    input_free_one_in: u64,
+    /// Rings, host threads or the window change in one of so many steps; 0 is never.
+    change_one_in: u64,
+}
+
+fn sets() -> impl Strategy<Value = Sets> {
+    prop_oneof![
+        (1usize..=8).prop_map(Sets::Joint),
+        (1usize..=8, 1usize..=8).prop_map(|(inputs, outputs)| Sets::Split { inputs, outputs }),
+    ]
+}
+
+fn host_threads() -> impl Strategy<Value = HostThreads> {
+    prop_oneof![
+        (1usize..=8).prop_map(HostThreads::Shared),
+        (1usize..=8, 1usize..=8)
+            .prop_map(|(preprocess, postprocess)| HostThreads::Split { preprocess, postprocess }),
+    ]
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let depths = prop::collection::vec(1usize..=8, 1..=4);
     let lag = prop_oneof![Just(0usize), Just(2)];
+    let lanes = (prop::collection::vec(sets(), 1..=4), lag).prop_map(|(sets, lag)| {
+        let lanes: Vec<_> = sets.into_iter().map(|sets| LaneConfig { sets, lag }).collect();
+        lanes
+    });
     let policies = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let rates = (
         prop_oneof![Just(0u64), 1u64..8],
         prop_oneof![3 => Just(0u64), 1 => 10u64..60],
         prop::option::weighted(0.3, 0u64..300),
         1u64..6,
+        prop_oneof![Just(0u64), 1u64..8],
+        prop_oneof![Just(0u64), 2u64..40],
     );
-    (depths, 1usize..=8, lag, 1usize..40, 0u64..=50, any::<u64>(), policies, rates).prop_map(
-        |(depths, host_threads, lag, window, items, seed, (in_order, least, at_end, queued), rates)| {
-            let lanes = depths.into_iter().map(|depth| LaneConfig { depth, lag }).collect();
+    (lanes, host_threads(), 1usize..40, 0u64..=50, any::<u64>(), policies, rates).prop_map(
+        |(lanes, host_threads, window, items, seed, (in_order, least, at_end, queued), rates)| {
+            let queued = queued && lanes[0].lag == 0;
             let mut config = Config::new(lanes, host_threads);
             config.window = window;
             config.order = if in_order { Order::InOrder } else { Order::Completed };
             config.lane_choice = if least { LaneChoice::LeastLoaded } else { LaneChoice::RoundRobin };
             config.flush = if at_end { Flush::AtEnd } else { Flush::AtEndOrIdle };
-            let (fail_one_in, die_one_in, cancel_at, deliver_one_in) = rates;
-            let queued = queued && lag == 0;
-            Case { config, queued, items, seed, fail_one_in, die_one_in, cancel_at, deliver_one_in }
+            let (fail_one_in, die_one_in, cancel_at, deliver_one_in, input_free_one_in, change_one_in) =
+                rates;
+            Case {
+                config,
+                queued,
+                items,
+                seed,
+                fail_one_in,
+                die_one_in,
+                cancel_at,
+                deliver_one_in,
+                input_free_one_in,
+                change_one_in,
+            }
         },
     )
+}
+
+/// Changes a size at random, as something that watches the run might.
+fn change(driver: &mut Driver, dice: &mut Dice) {
+    let mut size = || 1 + dice.roll(8) as usize;
+    let (a, b, c) = (size(), size(), size());
+    match c {
+        1 => driver.grow_window(10 * a),
+        2 => driver.set_host_threads(HostThreads::Shared(a)),
+        3 => driver.set_host_threads(HostThreads::Split { preprocess: a, postprocess: b }),
+        _ => {
+            let lane = dice.roll(driver.config.lanes.len() as u64) as usize;
+            let sets = match driver.config.lanes[lane].sets {
+                Sets::Joint(_) => Sets::Joint(a),
+                Sets::Split { .. } => Sets::Split { inputs: a, outputs: b },
+            };
+            driver.resize(lane, sets);
+        }
+    }
 }
 
 fn run(case: &Case) -> Driver {
@@ -278,6 +489,16 @@ fn run(case: &Case) -> Driver {
         }
         if driver.schedule.waits_for_source() && dice.one_in(4) {
             driver.schedule.report(Event::Idle);
+        }
+        if dice.one_in(case.change_one_in) {
+            change(&mut driver, &mut dice);
+        }
+        if dice.one_in(case.input_free_one_in) {
+            let mut holding = driver.in_flight();
+            holding.retain(|transit| !driver.input_free.contains(&transit.sequence()));
+            if !holding.is_empty() {
+                driver.free_input(holding[dice.roll(holding.len() as u64) as usize]);
+            }
         }
         let mut moved = dice.one_in(case.deliver_one_in) && driver.deliver();
         if dice.one_in(2) {
@@ -356,6 +577,15 @@ fn every_order(driver: &Driver, faults: bool, seen: &mut HashSet<String>) {
     if !moved {
         driver.check_end();
     }
+    for transit in driver.in_flight() {
+        // Without an input set of its own the event changes nothing.
+        let is_split = matches!(driver.config.lanes[transit.lane()].sets, Sets::Split { .. });
+        if is_split && !driver.input_free.contains(&transit.sequence()) {
+            let mut next = driver.clone();
+            next.free_input(transit);
+            every_order(&next, faults, seen);
+        }
+    }
     if faults && !driver.cancelled {
         let mut next = driver.clone();
         next.schedule.report(Event::Cancel);
@@ -368,22 +598,32 @@ fn every_order(driver: &Driver, faults: bool, seen: &mut HashSet<String>) {
 #[test]
 fn every_order_of_events_for_tiny_streams() {
     let mut states = 0;
-    for (lanes, depth, lag, host_threads, items, window, faults) in [
-        (1, 1, 0, 1, 2, 2, true),
-        (1, 2, 0, 1, 2, 2, true),
-        (1, 2, 0, 2, 2, 3, false),
-        (2, 1, 0, 2, 2, 2, false),
-        (1, 3, 0, 2, 3, 3, false),
-        (1, 1, 2, 1, 2, 2, true),
-        (1, 3, 2, 1, 3, 3, false),
-        (2, 1, 2, 1, 2, 2, false),
+    let split = |inputs, outputs| Sets::Split { inputs, outputs };
+    let split_threads = HostThreads::Split { preprocess: 1, postprocess: 1 };
+    for (lanes, sets, lag, host_threads, items, window, faults) in [
+        (1, Sets::Joint(1), 0, HostThreads::Shared(1), 2, 2, true),
+        (1, Sets::Joint(2), 0, HostThreads::Shared(1), 2, 2, true),
+        (1, Sets::Joint(2), 0, HostThreads::Shared(2), 2, 3, false),
+        (2, Sets::Joint(1), 0, HostThreads::Shared(2), 2, 2, false),
+        (1, Sets::Joint(3), 0, HostThreads::Shared(2), 3, 3, false),
+        (1, Sets::Joint(2), 0, split_threads, 3, 3, false),
+        (1, Sets::Joint(1), 2, HostThreads::Shared(1), 2, 2, true),
+        (1, Sets::Joint(3), 2, HostThreads::Shared(1), 3, 3, false),
+        (2, Sets::Joint(1), 2, HostThreads::Shared(1), 2, 2, false),
+        (1, split(1, 1), 0, HostThreads::Shared(1), 2, 2, true),
+        (1, split(2, 1), 0, HostThreads::Shared(1), 2, 2, false),
+        (1, split(1, 2), 0, split_threads, 3, 3, false),
+        (2, split(1, 1), 0, HostThreads::Shared(1), 2, 2, false),
+        (1, split(1, 1), 2, HostThreads::Shared(1), 2, 2, true),
+        (1, split(2, 1), 2, HostThreads::Shared(1), 3, 3, false),
+        (1, split(1, 3), 2, HostThreads::Shared(1), 3, 3, false),
     ] {
         for order in [Order::InOrder, Order::Completed] {
             for queued in [false, true] {
                 if queued && lag > 0 {
                     continue;
                 }
-                let mut config = Config::new(vec![LaneConfig { depth, lag }; lanes], host_threads);
+                let mut config = Config::new(vec![LaneConfig { sets, lag }; lanes], host_threads);
                 config.window = window;
                 config.order = order;
                 for n in 0..=items {
@@ -400,22 +640,23 @@ fn every_order_of_events_for_tiny_streams() {
 
 #[test]
 fn host_steps_are_served_first_come_first_served() {
-    let mut schedule = Schedule::new(Config::new(vec![LaneConfig { depth: 2, lag: 0 }], 1)).unwrap();
+    let mut schedule =
+        Schedule::new(Config::new(vec![LaneConfig { sets: Sets::Joint(2), lag: 0 }], 1)).unwrap();
     let mut log = String::new();
     // The device is instantaneous, so only the host decides.
     while schedule.totals().ok < 4 {
         match schedule.next().expect("the host never idles") {
             Command::Take => schedule.report(Event::Taken),
             Command::Preprocess(slot) => {
-                log += &format!("in{} ", slot.sequence);
+                log += &format!("in{} ", slot.sequence());
                 schedule.report(Event::Preprocessed(slot, Step::Done));
             }
-            Command::Submit(slot) => {
-                schedule.report(Event::Landed(slot));
-                schedule.report(Event::CallReturned(slot.lane));
+            Command::Submit(transit) => {
+                schedule.report(Event::Landed(transit));
+                schedule.report(Event::CallReturned(transit.lane()));
             }
             Command::Postprocess(slot) => {
-                log += &format!("out{} ", slot.sequence);
+                log += &format!("out{} ", slot.sequence());
                 schedule.report(Event::Postprocessed(slot, Step::Done));
             }
             Command::Flush(_) => unreachable!("no lag"),
@@ -428,7 +669,7 @@ fn host_steps_are_served_first_come_first_served() {
 
 #[test]
 fn an_idle_source_brings_out_what_a_lane_with_lag_holds() {
-    let mut driver = Driver::new(Config::new(vec![LaneConfig { depth: 4, lag: 2 }], 1), false, 9);
+    let mut driver = Driver::new(Config::new(vec![LaneConfig { sets: Sets::Joint(4), lag: 2 }], 1), false, 9);
     let finish_all_but_a_third_take = |driver: &mut Driver| {
         while let Some(i) = driver.running.iter().position(|r| *r != Running::Take || driver.taken < 2) {
             driver.finish(i, How::Well);
@@ -451,16 +692,84 @@ fn an_idle_source_brings_out_what_a_lane_with_lag_holds() {
 
 #[test]
 fn impossible_counts_are_refused() {
-    let lane = LaneConfig { depth: 1, lag: 0 };
+    let lane = LaneConfig { sets: Sets::Joint(1), lag: 0 };
     let says = |config: Config| Schedule::new(config).unwrap_err().to_string();
     assert_eq!(says(Config::new(vec![], 1)), "0 lanes: from 1 to 65536 are possible");
     assert_eq!(says(Config::new(vec![lane], 0)), "0 host threads: from 1 to 65536 are possible");
-    let deep = LaneConfig { depth: usize::MAX, lag: 0 };
+    let deep = LaneConfig { sets: Sets::Joint(usize::MAX), lag: 0 };
     assert_eq!(
         says(Config::new(vec![deep], 1)),
         format!("{} buffer sets of a lane: from 1 to 65536 are possible", usize::MAX)
     );
+    let no_outputs = LaneConfig { sets: Sets::Split { inputs: 1, outputs: 0 }, lag: 0 };
+    assert_eq!(
+        says(Config::new(vec![no_outputs], 1)),
+        "0 output sets of a lane: from 1 to 65536 are possible"
+    );
+    let no_pre = HostThreads::Split { preprocess: 0, postprocess: 1 };
+    assert_eq!(says(Config::new(vec![lane], no_pre)), "0 preprocess threads: from 1 to 65536 are possible");
     let mut no_window = Config::new(vec![lane], 1);
     no_window.window = 0;
     assert_eq!(says(no_window), "0 window places: from 1 to 65536 are possible");
+}
+
+#[test]
+fn impossible_changes_are_refused_and_change_nothing() {
+    let lane = LaneConfig { sets: Sets::Joint(2), lag: 0 };
+    let mut schedule = Schedule::new(Config::new(vec![lane], 1)).unwrap();
+    assert_eq!(
+        schedule.resize(0, Sets::Joint(0)).unwrap_err().to_string(),
+        "0 buffer sets of a lane: from 1 to 65536 are possible"
+    );
+    assert_eq!(
+        schedule.resize(0, Sets::Split { inputs: 1, outputs: 1 }).unwrap_err().to_string(),
+        "lane 0 cannot change from Joint(2) to Split { inputs: 1, outputs: 1 }: a running ring keeps its layout"
+    );
+    assert!(schedule.set_host_threads(HostThreads::Shared(0)).is_err());
+    assert!(schedule.grow_window(0).is_err());
+    assert_eq!((schedule.sets(0), schedule.window()), (Sets::Joint(2), 4));
+    schedule.grow_window(1).unwrap();
+    assert_eq!(schedule.window(), 4, "a window does not shrink");
+}
+
+#[test]
+fn a_split_ring_refills_an_input_while_its_item_is_still_computed() {
+    let lane = LaneConfig { sets: Sets::Split { inputs: 1, outputs: 1 }, lag: 0 };
+    let mut driver = Driver::new(Config::new(vec![lane], 1), true, 3);
+    while driver.start() {
+        if let Some(i) = driver.running.iter().position(|r| !matches!(r, Running::Queued(_))) {
+            driver.finish(i, How::Well);
+        }
+    }
+    let first = driver.in_flight()[0];
+    assert_eq!((driver.taken, driver.schedule.inputs(0)), (1, &[SetState::InFlight(0)][..]));
+    driver.free_input(first);
+    while driver.start() {
+        if let Some(i) = driver.running.iter().position(|r| !matches!(r, Running::Queued(_))) {
+            driver.finish(i, How::Well);
+        }
+    }
+    // The next item is filled and waits for the only output.
+    assert_eq!((driver.taken, driver.schedule.inputs(0)), (2, &[SetState::Ready(1)][..]));
+    assert_eq!(driver.schedule.outputs(0), [SetState::InFlight(0)]);
+}
+
+#[test]
+fn a_smaller_ring_lets_go_of_its_sets_as_they_come_free_and_a_larger_one_takes_them_back() {
+    let lane = LaneConfig { sets: Sets::Joint(3), lag: 0 };
+    let mut driver = Driver::new(Config::new(vec![lane], 3), true, 9);
+    while driver.in_flight().len() < 2 {
+        driver.start();
+        if let Some(i) = driver.running.iter().position(|r| !matches!(r, Running::Queued(_))) {
+            driver.finish(i, How::Well);
+        }
+    }
+    driver.resize(0, Sets::Joint(1));
+    assert_eq!(driver.schedule.inputs(0)[2], SetState::Surplus, "a free set goes at once");
+    driver.finish(0, How::Fails);
+    assert_eq!(driver.schedule.inputs(0)[0], SetState::Surplus, "a busy one when it comes back");
+    driver.finish(0, How::Fails);
+    assert_eq!(driver.schedule.inputs(0)[1], SetState::Free, "the last one stays");
+    driver.resize(0, Sets::Joint(4));
+    assert_eq!(driver.schedule.inputs(0), [SetState::Free; 4]);
 }

@@ -20,6 +20,26 @@ pub enum Sets {
     },
 }
 
+impl Sets {
+    /// The most items that can hold a set at once.
+    pub fn items_max(self) -> usize {
+        match self {
+            Sets::Joint(sets) => sets,
+            Sets::Split { inputs, outputs } => inputs.saturating_add(outputs),
+        }
+    }
+
+    fn validate(self) -> Result<(), ConfigError> {
+        match self {
+            Sets::Joint(sets) => in_range("buffer sets of a lane", sets),
+            Sets::Split { inputs, outputs } => {
+                in_range("input sets of a lane", inputs)?;
+                in_range("output sets of a lane", outputs)
+            }
+        }
+    }
+}
+
 /// Threads for host steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum HostThreads {
@@ -32,6 +52,32 @@ pub enum HostThreads {
         /// For postprocess.
         postprocess: usize,
     },
+}
+
+impl HostThreads {
+    /// All threads together (C).
+    pub fn total(self) -> usize {
+        match self {
+            HostThreads::Shared(threads) => threads,
+            HostThreads::Split { preprocess, postprocess } => preprocess.saturating_add(postprocess),
+        }
+    }
+
+    pub(super) fn validate(self) -> Result<(), ConfigError> {
+        match self {
+            HostThreads::Shared(threads) => in_range("host threads", threads),
+            HostThreads::Split { preprocess, postprocess } => {
+                in_range("preprocess threads", preprocess)?;
+                in_range("postprocess threads", postprocess)
+            }
+        }
+    }
+}
+
+impl From<usize> for HostThreads {
+    fn from(threads: usize) -> Self {
+        HostThreads::Shared(threads)
+    }
 }
 
 /// Whether the two directions of a link share one channel.
@@ -47,8 +93,8 @@ pub enum Duplex {
 /// One lane: a prepared model instance and its ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LaneConfig {
-    /// Buffer sets in the ring (N).
-    pub depth: usize,
+    /// The buffer sets of the ring.
+    pub sets: Sets,
     /// By how many calls results come late: 0, or 2 with double buffering.
     pub lag: usize,
 }
@@ -66,7 +112,7 @@ pub enum Order {
 /// Which lane the next item goes to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LaneChoice {
-    /// The lane with the fewest occupied buffer sets; of equals, the one longest not chosen.
+    /// The lane with the fewest items; of equals, the one longest not chosen.
     #[default]
     LeastLoaded,
     /// One lane after the other; an item waits for its lane even if another one has room.
@@ -89,8 +135,8 @@ pub enum Flush {
 pub struct Config {
     /// The lanes, at least one.
     pub lanes: Vec<LaneConfig>,
-    /// How many preprocess and postprocess steps may run at once (C), at least 1.
-    pub host_threads: usize,
+    /// How many preprocess and postprocess steps may run at once.
+    pub host_threads: HostThreads,
     /// How many items may lie between take and delivery: the bound of the reorder window.
     pub window: usize,
     /// Delivery order.
@@ -104,12 +150,12 @@ pub struct Config {
 impl Config {
     /// The usual case: results in order, least-loaded lanes, and a window twice as large as the rings hold,
     /// so that one slow item does not stop the other lanes at once.
-    pub fn new(lanes: Vec<LaneConfig>, host_threads: usize) -> Self {
-        let sets: usize = lanes.iter().map(|lane| lane.depth).fold(0, usize::saturating_add);
+    pub fn new(lanes: Vec<LaneConfig>, host_threads: impl Into<HostThreads>) -> Self {
+        let items = lanes.iter().map(|lane| lane.sets.items_max()).fold(0, usize::saturating_add);
         Config {
-            window: sets.saturating_mul(2).clamp(1, LIMIT),
+            window: items.saturating_mul(2).clamp(1, LIMIT),
             lanes,
-            host_threads,
+            host_threads: host_threads.into(),
             order: Order::default(),
             lane_choice: LaneChoice::default(),
             flush: Flush::default(),
@@ -122,27 +168,49 @@ impl Config {
     ///
     /// The first count that is 0 or beyond [`LIMIT`].
     pub fn validate(&self) -> Result<(), ConfigError> {
-        let check = |what: &'static str, value: usize| match value {
-            1..=LIMIT => Ok(()),
-            _ => Err(ConfigError { what, value }),
-        };
-        check("lanes", self.lanes.len())?;
-        check("host threads", self.host_threads)?;
-        check("window places", self.window)?;
+        in_range("lanes", self.lanes.len())?;
+        self.host_threads.validate()?;
+        in_range("window places", self.window)?;
         for lane in &self.lanes {
-            check("buffer sets of a lane", lane.depth)?;
-            check("calls of lag", lane.lag.max(1))?;
+            lane.validate()?;
         }
         Ok(())
     }
 }
 
-/// A number in a [`Config`] that is 0 or beyond [`LIMIT`].
+impl LaneConfig {
+    pub(super) fn validate(self) -> Result<(), ConfigError> {
+        self.sets.validate()?;
+        in_range("calls of lag", self.lag.max(1))
+    }
+}
+
+/// What a schedule cannot be, or cannot become.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{value} {what}: from 1 to {LIMIT} are possible")]
-pub struct ConfigError {
-    /// What there is too much or too little of.
-    pub what: &'static str,
-    /// The number given.
-    pub value: usize,
+pub enum ConfigError {
+    /// A number that is 0 or beyond [`LIMIT`].
+    #[error("{value} {what}: from 1 to {LIMIT} are possible")]
+    OutOfRange {
+        /// What there is too much or too little of.
+        what: &'static str,
+        /// The number given.
+        value: usize,
+    },
+    /// A ring that recycles its sets whole was given inputs and outputs apart, or the other way round.
+    #[error("lane {lane} cannot change from {from:?} to {to:?}: a running ring keeps its layout")]
+    Layout {
+        /// The lane.
+        lane: usize,
+        /// What its ring has.
+        from: Sets,
+        /// What it was to have.
+        to: Sets,
+    },
+}
+
+pub(super) fn in_range(what: &'static str, value: usize) -> Result<(), ConfigError> {
+    match value {
+        1..=LIMIT => Ok(()),
+        _ => Err(ConfigError::OutOfRange { what, value }),
+    }
 }

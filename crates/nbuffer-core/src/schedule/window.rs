@@ -43,12 +43,29 @@ impl Window {
         }
     }
 
+    /// Items between take and delivery.
     pub(super) fn len(&self) -> u64 {
         self.next - self.oldest
     }
 
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+
     pub(super) fn has_room(&self) -> bool {
         self.len() < self.places.len() as u64
+    }
+
+    /// Makes room for at least `len` items.
+    pub(super) fn grow(&mut self, len: usize) {
+        if len <= self.places.len() {
+            return;
+        }
+        self.places.rotate_left(self.oldest_place);
+        self.oldest_place = 0;
+        self.next_place = self.len() as usize;
+        // A full window's next place was its oldest; now the first new one follows.
+        self.places.resize(len, Place::Delivered);
     }
 
     pub(super) fn take(&mut self) -> Sequence {
@@ -61,14 +78,13 @@ impl Window {
     }
 
     pub(super) fn end(&mut self, sequence: Sequence, outcome: Outcome) {
-        assert!(
-            self.oldest <= sequence && sequence < self.next,
-            "item {sequence} ended outside the reorder window {}..{}",
-            self.oldest,
-            self.next
-        );
+        if sequence < self.oldest || sequence >= self.next {
+            not_active(sequence, self.oldest, self.next);
+        }
         let place = self.place(sequence);
-        assert_eq!(self.places[place], Place::Active, "item {sequence} ended twice");
+        if self.places[place] != Place::Active {
+            not_active(sequence, self.oldest, self.next);
+        }
         self.places[place] = Place::Ended(outcome);
         if self.order == Order::Completed {
             self.ended.push_back(sequence);
@@ -110,4 +126,10 @@ impl Window {
         let place = self.oldest_place + (sequence - self.oldest) as usize;
         if place < self.places.len() { place } else { place - self.places.len() }
     }
+}
+
+#[cold]
+#[inline(never)]
+fn not_active(sequence: Sequence, oldest: Sequence, next: Sequence) -> ! {
+    panic!("item {sequence} ended twice, or outside the reorder window {oldest}..{next}")
 }
