@@ -773,3 +773,27 @@ fn a_smaller_ring_lets_go_of_its_sets_as_they_come_free_and_a_larger_one_takes_t
     driver.resize(0, Sets::Joint(4));
     assert_eq!(driver.schedule.inputs(0), [SetState::Free; 4]);
 }
+
+#[test]
+fn a_lane_with_lag_that_holds_all_its_inputs_is_flushed_while_others_work() {
+    let lane = LaneConfig { sets: Sets::Split { inputs: 1, outputs: 4 }, lag: 2 };
+    let mut driver = Driver::new(Config::new(vec![lane; 2], 1), false, 9);
+    let is = |driver: &Driver, what: fn(&Running) -> bool| driver.running.iter().position(what);
+    while is(&driver, |r| matches!(r, Running::Call(0, Some(_)))).is_none() {
+        driver.start();
+        if let Some(i) = is(&driver, |r| !matches!(r, Running::Call(..))) {
+            driver.finish(i, How::Well);
+        }
+    }
+    while is(&driver, |r| matches!(r, Running::Preprocess(slot) if slot.lane() == 1)).is_none() {
+        assert!(driver.start(), "the other lane's item is preprocessed");
+        if let Some(i) = is(&driver, |r| *r == Running::Take) {
+            driver.finish(i, How::Well);
+        }
+    }
+    let call = is(&driver, |r| matches!(r, Running::Call(0, _))).expect("lane 0 makes a call");
+    driver.finish(call, How::Well);
+    // Another item could bring the first one out, but the only input it could use is in the lane.
+    assert!(driver.start());
+    assert_eq!(driver.running.last(), Some(&Running::Call(0, None)));
+}

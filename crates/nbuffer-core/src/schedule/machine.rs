@@ -180,13 +180,12 @@ impl Schedule {
     /// # Panics
     ///
     /// If the event answers no command that was given: the driver has a bug.
+    // Inlined, because a caller nearly always knows which event it reports.
+    #[inline]
     pub fn report(&mut self, event: Event) {
         match event {
             Event::Taken => self.taken(),
-            Event::SourceEnded => {
-                assert!(self.is_asked(), "the source ended without being asked");
-                self.source = Source::Ended;
-            }
+            Event::SourceEnded => self.source_ended(),
             Event::Preprocessed(slot, step) => self.preprocessed(slot, step),
             Event::CallReturned(lane) => self.call_returned(lane),
             // A lane that was given up for hung may still come back: its items have ended, its sets are
@@ -195,15 +194,9 @@ impl Schedule {
                 if self.rings[transit.lane()].lost => {}
             Event::InputFree(transit) => self.free_input(transit),
             Event::Landed(transit) => self.landed(transit),
-            Event::CallFailed(transit) => {
-                self.leave_device(transit);
-                self.end_landed(transit.output_slot(), Outcome::Failed);
-            }
+            Event::CallFailed(transit) => self.call_failed(transit),
             Event::LaneLost(lane) => self.lane_lost(lane),
-            Event::Postprocessed(slot, step) => {
-                self.host.end_postprocess();
-                self.end_output(slot, SetState::Postprocessing(slot.sequence()), outcome(step));
-            }
+            Event::Postprocessed(slot, step) => self.postprocessed(slot, step),
             Event::Idle => self.idle = true,
             Event::Cancel => self.cancel(),
         }
@@ -291,6 +284,11 @@ impl Schedule {
         self.held = Some(self.window.take());
     }
 
+    fn source_ended(&mut self) {
+        assert!(self.is_asked(), "the source ended without being asked");
+        self.source = Source::Ended;
+    }
+
     fn is_asked(&self) -> bool {
         matches!(self.source, Source::Asked | Source::Left)
     }
@@ -335,6 +333,16 @@ impl Schedule {
         }
         let at = self.stamp();
         self.posts.push_back((at, slot));
+    }
+
+    fn call_failed(&mut self, transit: Transit) {
+        self.leave_device(transit);
+        self.end_landed(transit.output_slot(), Outcome::Failed);
+    }
+
+    fn postprocessed(&mut self, slot: Slot, step: Step) {
+        self.host.end_postprocess();
+        self.end_output(slot, SetState::Postprocessing(slot.sequence()), outcome(step));
     }
 
     /// An item comes back from its device, with its output and with an input it still held.
