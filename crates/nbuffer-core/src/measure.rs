@@ -207,6 +207,11 @@ impl ComputeUnit {
         self.steady.map_or(0, |(_, end)| run_end.saturating_sub(end))
     }
 
+    fn starts(&self) -> Starts {
+        let first = self.steady.map_or(0, |(first, _)| first);
+        Starts { count: self.kernels, first, last: self.last_start }
+    }
+
     /// Steady-state time from one kernel start to the next, for this unit alone.
     pub fn period(&self) -> Option<f64> {
         let (first, _) = self.steady?;
@@ -287,7 +292,7 @@ impl Measures {
             stages: Stage::ALL.map(|stage| self.of(stage).tally()),
             source: self.source.tally(),
             call: self.call.tally(),
-            kernels: self.units.iter().map(|unit| (unit.kernels, unit.last_start)).collect(),
+            units: self.units.iter().map(ComputeUnit::starts).collect(),
         }
     }
 
@@ -307,8 +312,16 @@ pub struct Tallies {
     pub source: Tally,
     /// Calls of blocking lanes.
     pub call: Tally,
-    /// Kernels of each compute unit, and when its last one started.
-    kernels: Vec<(u64, Nanos)>,
+    /// The kernels of each compute unit.
+    units: Vec<Starts>,
+}
+
+/// How many kernels started on a compute unit, and when the first and the last did.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Starts {
+    count: u64,
+    first: Nanos,
+    last: Nanos,
 }
 
 impl Tallies {
@@ -320,12 +333,22 @@ impl Tallies {
     /// The steady-state period since an earlier moment, in nanoseconds per item of all units; `None` when no unit
     /// has started a kernel before and after it.
     pub fn period_since(&self, earlier: &Tallies) -> Option<f64> {
-        let rate = |(now, then): (&(u64, Nanos), &(u64, Nanos))| {
-            let (kernels, time) = (now.0 - then.0, now.1.saturating_sub(then.1));
-            if then.0 == 0 || time == 0 { 0.0 } else { kernels as f64 / time as f64 }
+        let rate = |(now, then): (&Starts, &Starts)| {
+            // Before the first kernel there is no period.
+            let (kernels, from) = match then.count {
+                0 => (now.count.saturating_sub(1), now.first),
+                before => (now.count - before, then.last),
+            };
+            let time = now.last.saturating_sub(from);
+            if time == 0 { 0.0 } else { kernels as f64 / time as f64 }
         };
-        let rate: f64 = self.kernels.iter().zip(&earlier.kernels).map(rate).sum();
+        let rate: f64 = self.units.iter().zip(&earlier.units).map(rate).sum();
         (rate > 0.0).then(|| 1.0 / rate)
+    }
+
+    /// Kernels of all units.
+    pub fn kernels(&self) -> u64 {
+        self.units.iter().map(|unit| unit.count).sum()
     }
 
     /// What happened since an earlier moment, but for the kernels of single units.
@@ -334,7 +357,7 @@ impl Tallies {
             stages: std::array::from_fn(|i| self.stages[i] - earlier.stages[i]),
             source: self.source - earlier.source,
             call: self.call - earlier.call,
-            kernels: Vec::new(),
+            units: Vec::new(),
         }
     }
 }
@@ -373,6 +396,9 @@ mod tests {
         assert!((kernels.cv() - 1.0 / 3.0).abs() < 1e-12);
         // From the start at 30 to the one at 100: 4 kernels.
         assert_eq!(measures.tallies().period_since(&before), Some(17.5));
+        // From the first start, at 0, 7 kernels.
+        let nothing = Measures::new(1).tallies();
+        assert_eq!(measures.tallies().period_since(&nothing), Some(1.0 / (7.0 / 100.0)));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::measure::{Durations, Measures, Nanos, Stage};
-use crate::plan::{Plan, StageTimes};
+use crate::plan::Plan;
 use crate::schedule::{HostThreads, Sets, Totals};
 
 /// The version of this format. It changes when a field changes meaning or goes away.
@@ -69,11 +69,35 @@ pub struct Summary {
 /// The rings of a run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Buffers {
-    /// Buffer sets per lane (N).
+    /// Buffer sets per lane (N): the larger of inputs and outputs, where they are recycled apart.
     pub depth: usize,
+    /// Input sets per lane.
+    pub inputs: usize,
+    /// Output sets per lane.
+    pub outputs: usize,
     /// Who chose it.
     pub chosen_by: ChosenBy,
     /// Why this number.
+    pub why: String,
+    /// What was chosen while the stream ran, oldest first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<BufferChange>,
+}
+
+/// A choice of buffer sets and host threads while a stream ran.
+#[derive(Clone, Debug, Serialize)]
+pub struct BufferChange {
+    /// When, since the run began.
+    pub at_s: f64,
+    /// After so many items.
+    pub after_items: u64,
+    /// Input sets per lane from then on.
+    pub inputs: usize,
+    /// Output sets per lane from then on.
+    pub outputs: usize,
+    /// Host threads from then on.
+    pub host_threads: usize,
+    /// Why.
     pub why: String,
 }
 
@@ -279,19 +303,6 @@ impl PlanSummary {
 }
 
 impl Measures {
-    /// Mean stage times, for a plan.
-    pub fn stage_times(&self) -> StageTimes {
-        let mean = |stage| self.of(stage).mean() / 1e9;
-        StageTimes {
-            preprocess_s: mean(Stage::Preprocess),
-            write_s: mean(Stage::Write),
-            kernel_s: mean(Stage::Kernel),
-            read_s: mean(Stage::Read),
-            postprocess_s: mean(Stage::Postprocess),
-            call_s: self.calls().mean() / 1e9,
-        }
-    }
-
     /// The stages that ran, by name.
     pub fn stage_summaries(&self) -> BTreeMap<&'static str, StageSummary> {
         Stage::ALL

@@ -15,11 +15,14 @@
 //!   surplus set costs a period of latency and gains nothing.
 
 use crate::measure::{Nanos, Stage, Tallies};
-use crate::plan::{CV_MAX, Plan, Setting, SettingError, StageCv, StageTimes};
+use crate::plan::{Plan, Setting, SettingError};
 use crate::schedule::{HostThreads, Sets};
 
 /// Items of each lane that a look needs, so that means and spread say something.
 pub const ITEMS_PER_LOOK: u64 = 16;
+
+/// Items of each lane that the first look needs: it had better come soon than be exact.
+pub const ITEMS_AT_FIRST: u64 = 8;
 
 /// How many looks in a row must find sets superfluous before they are taken away.
 pub const PATIENCE: u32 = 3;
@@ -84,13 +87,14 @@ impl Tuner {
     /// no plan can be made from change nothing.
     pub fn look(&mut self, now: Nanos, measured: &Tallies) -> Result<Option<Decision>, SettingError> {
         let since = measured.since(&self.looked_at);
-        let enough = ITEMS_PER_LOOK * self.setting.lanes as u64;
+        let of_lane = if self.has_decided { ITEMS_PER_LOOK } else { ITEMS_AT_FIRST };
+        let enough = of_lane * self.setting.lanes as u64;
         if [Stage::Kernel, Stage::Postprocess].iter().any(|&stage| since.of(stage).count < enough) {
             return Ok(None);
         }
         let period_s = measured.period_since(&self.looked_at).map(|ns| ns / 1e9);
         self.looked_at = measured.clone();
-        self.measure(&since);
+        self.setting = self.setting.with_measured(&since);
         let plan = match self.plan() {
             Ok(plan) => plan,
             Err(error @ SettingError::Latency { .. }) => return Err(error),
@@ -115,26 +119,9 @@ impl Tuner {
         }))
     }
 
-    /// Takes the stage times over that were measured since the last look.
-    fn measure(&mut self, since: &Tallies) {
-        let seconds = |stage| since.of(stage).mean() / 1e9;
-        let cv = |stage| since.of(stage).cv().min(CV_MAX);
-        self.setting.times = StageTimes {
-            preprocess_s: seconds(Stage::Preprocess),
-            write_s: seconds(Stage::Write),
-            kernel_s: seconds(Stage::Kernel),
-            read_s: seconds(Stage::Read),
-            postprocess_s: seconds(Stage::Postprocess),
-            call_s: since.call.mean() / 1e9,
-        };
-        self.setting.cv = StageCv {
-            preprocess: cv(Stage::Preprocess),
-            write: cv(Stage::Write),
-            kernel: cv(Stage::Kernel),
-            read: cv(Stage::Read),
-            postprocess: cv(Stage::Postprocess),
-        };
-        self.setting.source_s = since.source.mean() / 1e9;
+    /// From now on the sets stay as they are: there is no room for more.
+    pub fn keep_sets(&mut self) {
+        self.goals.sets = false;
     }
 
     /// The plan for these times with the host threads it asks for.

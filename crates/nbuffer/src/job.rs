@@ -5,9 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use nbuffer_core::plan::{Link, Overlap, Setting};
-use nbuffer_core::schedule::{ConfigError, Duplex, HostThreads, Order, Sequence};
+use nbuffer_core::plan::{Limits, Link, Overlap, SetBytes, Setting};
+use nbuffer_core::schedule::{ConfigError, Duplex, HostThreads, Order, Sequence, Sets};
 use nbuffer_core::summary::{ChosenBy, Items, Summary};
+use nbuffer_core::tensor::TensorInfo;
+use nbuffer_core::tune::Goals;
 use nbuffer_runtime::{
     BoxError, Canceller, Delivery, Device, DeviceError, DeviceInfo, InputSet, ItemError, Lane, LaneOptions,
     Model, Options, OutputSet, Pipeline, Program, SourceEnd, StartError,
@@ -15,13 +17,14 @@ use nbuffer_runtime::{
 
 use crate::answer::{Answer, Reader};
 use crate::batch::{BatchFailed, ImageStages, OnTheWay};
+use crate::double_buffer::probe;
 use crate::image::{ImageError, ImagePreprocess};
 use crate::summarise::summarise;
 
 /// How many buffer sets a lane gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Buffering {
-    /// nbuffer chooses, and the summary says why.
+    /// nbuffer starts with few, measures, plans and chooses while the stream runs. The summary says what and why.
     Auto,
     /// So many.
     Depth(usize),
@@ -34,10 +37,14 @@ pub struct Settings {
     pub cores: Option<usize>,
     /// Buffer sets per lane.
     pub buffering: Buffering,
-    /// Overlap transfer and compute inside lanes; `None` where the device can.
+    /// Overlap transfer and compute inside lanes; `None` where it makes calls shorter.
     pub double_buffer: Option<bool>,
-    /// Host threads; `None` is one per core of this machine.
+    /// Host threads; with `None` nbuffer starts with one and adds more while they help, up to the cores of this
+    /// machine.
     pub host_threads: Option<usize>,
+    /// The longest an item may stay on average from take to result: nbuffer chooses the fastest way within it.
+    /// Needs [`Buffering::Auto`].
+    pub latency_max: Option<Duration>,
     /// Delivery order.
     pub order: Order,
     /// A lane whose device call takes longer than this is lost; `None` waits for ever.
@@ -55,6 +62,7 @@ impl Default for Settings {
             buffering: Buffering::Auto,
             double_buffer: None,
             host_threads: None,
+            latency_max: None,
             order: Order::InOrder,
             watchdog: Some(Duration::from_secs(30)),
             normalise: None,
@@ -79,6 +87,9 @@ pub enum JobError {
     /// The model's input cannot take images.
     #[error(transparent)]
     Image(#[from] ImageError),
+    /// A latency limit, and a number of buffer sets that cannot be changed to meet it.
+    #[error("a latency limit is met by choosing the number of buffer sets: leave that to nbuffer")]
+    Latency,
     /// No device was named.
     #[error("no device was given")]
     NoDevice,
@@ -157,6 +168,8 @@ struct Part {
     program: Arc<dyn Program>,
     lanes: usize,
     double_buffer: bool,
+    /// Why, where nbuffer chose.
+    why_double_buffer: Option<String>,
 }
 
 /// A job that is set up and checked: the model is on its devices, and nothing has run.
@@ -167,7 +180,7 @@ pub struct Job {
     stages: ImageStages,
     options: Options,
     buffering: Buffering,
-    why_depth: String,
+    latency_max: Option<Duration>,
 }
 
 impl Job {
@@ -209,24 +222,27 @@ impl Job {
             return Err(JobError::Labels { model, found, classes });
         }
 
-        let (depth, why_depth) = match settings.buffering {
-            Buffering::Depth(depth) => (depth, "asked for".to_owned()),
-            Buffering::Auto => auto_depth(&parts),
+        if settings.latency_max.is_some() && settings.buffering != Buffering::Auto {
+            return Err(JobError::Latency);
+        }
+        let mut options = Options::new(1, settings.host_threads.unwrap_or(1));
+        options.sets = match settings.buffering {
+            Buffering::Depth(depth) => Sets::Split { inputs: depth, outputs: depth },
+            Buffering::Auto => sets_at_first(&parts),
         };
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut options = Options::new(depth, settings.host_threads.unwrap_or(cores));
         options.order = settings.order;
         options.watchdog = settings.watchdog;
-        let job = Job {
+        let mut job = Job {
             model: Arc::clone(model),
             batch,
             stages: ImageStages { image, reader },
             options,
             buffering: settings.buffering,
-            why_depth,
+            latency_max: settings.latency_max,
             parts,
         };
         job.check_memory()?;
+        job.options.tune = job.goals(settings.host_threads.is_none());
         Ok(job)
     }
 
@@ -234,23 +250,31 @@ impl Job {
         self.parts.iter().map(|part| part.lanes).sum()
     }
 
-    /// Buffer sets per lane (N).
-    fn depth(&self) -> usize {
-        self.options.sets.inputs()
+    /// What is to be chosen while the stream runs, if anything.
+    fn goals(&self, host_threads: bool) -> Option<Goals> {
+        let sets = self.buffering == Buffering::Auto;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let host_threads_max = host_threads.then_some(cores);
+        let setting = self.setting()?;
+        (sets || host_threads).then_some(Goals { setting, sets, host_threads_max })
     }
 
-    /// Bytes of all buffer sets on the host.
-    pub(crate) fn host_bytes(&self) -> u64 {
-        let set = |part: &Part| bytes_of_set(&*part.program).saturating_mul(part.lanes as u64);
-        let sets: u64 = self.parts.iter().map(set).fold(0, u64::saturating_add);
-        sets.saturating_mul(self.depth() as u64)
+    /// Bytes of all buffer sets on the host, when each lane has so many.
+    fn host_bytes(&self, sets: Sets) -> u64 {
+        let of_lane = |part: &Part| {
+            let SetBytes { input, output } = bytes_of_sets(&*part.program);
+            let inputs = input.saturating_mul(sets.inputs() as u64);
+            inputs.saturating_add(output.saturating_mul(sets.outputs() as u64))
+        };
+        let of_part = |part: &Part| of_lane(part).saturating_mul(part.lanes as u64);
+        self.parts.iter().map(of_part).fold(0, u64::saturating_add)
     }
 
     fn check_memory(&self) -> Result<(), JobError> {
-        let needed_bytes = self.host_bytes();
+        let needed_bytes = self.host_bytes(self.options.sets);
         match available_memory() {
             Some(available_bytes) if needed_bytes > available_bytes => Err(JobError::HostMemory {
-                depth: self.depth(),
+                depth: self.options.sets.inputs().max(self.options.sets.outputs()),
                 lanes: self.lanes(),
                 needed_bytes,
                 available_bytes,
@@ -284,22 +308,17 @@ impl Job {
             devices: self.parts.iter().map(|part| part.info.name.clone()).collect(),
             engine: self.parts[0].program.engine(),
             lanes: lanes.len(),
-            depth: self.depth(),
             chosen_by: match self.buffering {
                 Buffering::Auto => ChosenBy::Auto,
                 Buffering::Depth(_) => ChosenBy::User,
             },
-            why_depth: self.why_depth.clone(),
             double_buffer: self.parts.iter().any(|part| part.double_buffer),
-            host_threads: self.options.host_threads,
+            why_double_buffer: self.parts.iter().find_map(|part| part.why_double_buffer.clone()),
             batch: self.batch,
-            host_bytes: self.host_bytes(),
-            device_bytes: self.parts.iter().map(Part::device_bytes).sum::<u64>()
-                + if self.parts.iter().any(|part| part.info.memory_bytes.is_some()) {
-                    self.host_bytes()
-                } else {
-                    0
-                },
+            input_bytes: self.host_bytes(Sets::Split { inputs: 1, outputs: 0 }),
+            output_bytes: self.host_bytes(Sets::Split { inputs: 0, outputs: 1 }),
+            model_bytes: self.parts.iter().map(Part::device_bytes).sum(),
+            sets_on_device: self.parts.iter().any(|part| part.info.memory_bytes.is_some()),
             setting: self.setting(),
         };
         let pipeline = Pipeline::start(source, self.stages, lanes, &self.options)?;
@@ -328,9 +347,22 @@ impl Job {
             // The lanes of a queued device share its engines. What calls share is in what they take.
             shared: overlap == Overlap::Queued,
         };
+        let set_bytes = bytes_of_sets(&*part.program);
+        let is_known = set_bytes.input.saturating_add(set_bytes.output) > 0;
+        let limits = Limits {
+            host_bytes: available_memory().filter(|_| is_known),
+            // A blocking lane has transfer buffers of its own, however many sets there are.
+            device_bytes: part
+                .info
+                .memory_bytes
+                .filter(|_| is_known && overlap == Overlap::Queued)
+                .map(|bytes| bytes.saturating_sub(part.program.model_bytes())),
+            latency_s: self.latency_max.map(|limit| limit.as_secs_f64()),
+        };
         let sets = self.options.sets;
         let threads = HostThreads::Shared(self.options.host_threads);
-        Some(Setting { overlap, link, ..Setting::new(Default::default(), part.lanes, sets, threads) })
+        let base = Setting::new(Default::default(), part.lanes, sets, threads);
+        Some(Setting { overlap, link, set_bytes, limits, ..base })
     }
 }
 
@@ -354,9 +386,13 @@ impl Part {
             let why = "it has no double buffering; leave --double-buffer off or auto".to_owned();
             return Err(DeviceError::Unsupported { device: info.name, why }.into());
         }
-        let double_buffer = settings.double_buffer.unwrap_or(info.double_buffer);
         let program = device.prepare(model, lanes)?;
-        Ok(Part { info, program, lanes, double_buffer })
+        let (double_buffer, why_double_buffer) = match settings.double_buffer {
+            Some(asked) => (asked, None),
+            None if info.double_buffer => probe(&*program, settings.latency_max),
+            None => (false, None),
+        };
+        Ok(Part { info, program, lanes, double_buffer, why_double_buffer })
     }
 
     fn device_bytes(&self) -> u64 {
@@ -364,24 +400,22 @@ impl Part {
     }
 }
 
-/// A plain rule until stage times are measured: twice what a lane holds at work.
-fn auto_depth(parts: &[Part]) -> (usize, String) {
-    let need = |part: &Part| match part {
-        Part { double_buffer: true, .. } => (3, "a double-buffered lane holds 3 at work"),
-        Part { info: DeviceInfo { queued: true, .. }, .. } => (3, "a queued lane holds 3 at work"),
-        _ => (1, "a blocking lane holds 1 at work"),
-    };
-    let (need, why) = parts.iter().map(need).max_by_key(|(need, _)| *need).unwrap_or((1, ""));
-    (2 * need, format!("plain rule, nothing measured: {why}, so 2 x {need}"))
+/// Few sets to measure with: one at work and one being prepared, and the results a double-buffered lane holds.
+fn sets_at_first(parts: &[Part]) -> Sets {
+    let is_late = parts.iter().any(|part| part.double_buffer);
+    Sets::Split { inputs: 2, outputs: if is_late { 4 } else { 2 } }
 }
 
-fn shapes(tensors: &[nbuffer_core::tensor::TensorInfo]) -> Vec<(Vec<usize>, nbuffer_core::tensor::DType)> {
+fn shapes(tensors: &[TensorInfo]) -> Vec<(Vec<usize>, nbuffer_core::tensor::DType)> {
     tensors.iter().map(|t| (t.shape().to_vec(), t.dtype())).collect()
 }
 
 /// Bytes of one buffer set.
-pub(crate) fn bytes_of_set(program: &dyn Program) -> u64 {
-    program.inputs().iter().chain(program.outputs()).map(|t| t.size() as u64).sum()
+pub(crate) fn bytes_of_sets(program: &dyn Program) -> SetBytes {
+    let of = |tensors: &[TensorInfo]| {
+        tensors.iter().map(|tensor| tensor.size() as u64).fold(0, u64::saturating_add)
+    };
+    SetBytes { input: of(program.inputs()), output: of(program.outputs()) }
 }
 
 /// Bytes of memory this machine can still give, where it says so.
@@ -398,14 +432,18 @@ pub(crate) struct Facts {
     pub(crate) devices: Vec<String>,
     pub(crate) engine: Option<String>,
     pub(crate) lanes: usize,
-    pub(crate) depth: usize,
     pub(crate) chosen_by: ChosenBy,
-    pub(crate) why_depth: String,
     pub(crate) double_buffer: bool,
-    pub(crate) host_threads: usize,
+    /// Why, where nbuffer chose.
+    pub(crate) why_double_buffer: Option<String>,
     pub(crate) batch: usize,
-    pub(crate) host_bytes: u64,
-    pub(crate) device_bytes: u64,
+    /// Bytes of one input set for each lane.
+    pub(crate) input_bytes: u64,
+    /// Bytes of one output set for each lane.
+    pub(crate) output_bytes: u64,
+    pub(crate) model_bytes: u64,
+    /// Whether the device keeps a copy of every set.
+    pub(crate) sets_on_device: bool,
     pub(crate) setting: Option<Setting>,
 }
 
@@ -452,6 +490,11 @@ impl Running {
         summarise(&self.facts, &report, self.items, remarks.collect())
     }
 
+    /// Whether the run ended early because it cannot be run as asked.
+    pub fn is_refused(&self) -> bool {
+        matches!(self.pipeline.report().source_end, SourceEnd::Refused(_))
+    }
+
     /// Why the run ended before its source did, if it did.
     pub fn cut_short(&self) -> Option<String> {
         let report = self.pipeline.report();
@@ -461,6 +504,7 @@ impl Running {
                 Some(format!("all lanes are lost, the last with: {last}"))
             }
             SourceEnd::Panicked(message) => Some(format!("the source of items panicked: {message}")),
+            SourceEnd::Refused(why) => Some(why),
             SourceEnd::Open | SourceEnd::Exhausted | SourceEnd::Cancelled => None,
         }
     }

@@ -23,6 +23,7 @@
 
 mod answer;
 mod batch;
+mod double_buffer;
 pub mod image;
 pub mod inputs;
 mod job;

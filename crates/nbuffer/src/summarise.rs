@@ -1,8 +1,11 @@
 //! A job's report, put into the summary format.
 
-use nbuffer_core::measure::ComputeUnit;
-use nbuffer_core::plan::Plan;
-use nbuffer_core::summary::{Buffers, Bytes, Items, KernelSummary, Latency, PlanSummary, Summary};
+use nbuffer_core::measure::{Measures, Tallies};
+use nbuffer_core::plan::{Limits, Plan, Setting};
+use nbuffer_core::schedule::HostThreads;
+use nbuffer_core::summary::{
+    BufferChange, Buffers, Bytes, ChosenBy, Items, KernelSummary, Latency, PlanSummary, Summary,
+};
 use nbuffer_runtime::{Report, SourceEnd};
 
 use crate::job::Facts;
@@ -14,12 +17,21 @@ const KERNELS_PER_LANE_MIN: u64 = 16;
 pub(crate) fn summarise(facts: &Facts, report: &Report, items: Items, mut remarks: Vec<String>) -> Summary {
     let measures = &report.measures;
     let wall_s = report.wall as f64 / 1e9;
-    let kernels: u64 = measures.units().iter().map(ComputeUnit::kernels).sum();
-    let period = measures.period().filter(|_| kernels >= KERNELS_PER_LANE_MIN * facts.lanes as u64);
+    let tallies = measures.tallies();
+    // A run that chose its own N is judged from its last choice on, if it went on for long enough.
+    let enough = KERNELS_PER_LANE_MIN * facts.lanes as u64;
+    let whole = Measures::new(measures.units().len()).tallies();
+    let is_long = |from: &&Tallies| tallies.kernels() - from.kernels() >= enough;
+    let from = [&report.settled_from, &whole].into_iter().find(is_long);
+    let period = from.and_then(|from| Some((from, tallies.period_since(from)?)));
     // A plan speaks of calls: with a batch, one call is several items.
-    let plan = facts.setting.zip(period).and_then(|(mut setting, period)| {
-        setting.times = measures.stage_times();
-        setting.source_s = measures.sources().mean() / 1e9;
+    let plan = facts.setting.zip(period).and_then(|(setting, (from, period))| {
+        let sets = report.sets;
+        let host_threads = HostThreads::Shared(report.host_threads);
+        let setting = Setting { sets, host_threads, ..setting };
+        let setting = setting.with_measured(&tallies.since(from));
+        // What was chosen within the limits ran within them.
+        let setting = Setting { limits: Limits::default(), ..setting };
         match Plan::new(&setting) {
             Ok(plan) => Some(PlanSummary::of(&plan, Some(period / 1e9))),
             Err(error) => {
@@ -35,15 +47,21 @@ pub(crate) fn summarise(facts: &Facts, report: &Report, items: Items, mut remark
         let batch = facts.batch;
         remarks.push(format!("stage times, latency and plan are those of calls of up to {batch} items"));
     }
+    if let Some(why) = &facts.why_double_buffer {
+        remarks.push(format!("double buffering is {why}"));
+    }
+    let bytes = |bytes: u64, sets: usize| bytes.saturating_mul(sets as u64);
+    let host_bytes = bytes(facts.input_bytes, report.sets.inputs())
+        .saturating_add(bytes(facts.output_bytes, report.sets.outputs()));
     Summary {
         format: nbuffer_core::summary::FORMAT,
         model: Some(facts.model.clone()),
         device: facts.devices.clone(),
         engine: facts.engine.clone(),
         lanes: facts.lanes,
-        buffers: Buffers { depth: facts.depth, chosen_by: facts.chosen_by, why: facts.why_depth.clone() },
+        buffers: buffers(facts, report),
         double_buffer: facts.double_buffer,
-        host_threads: facts.host_threads,
+        host_threads: report.host_threads,
         items,
         accuracy: None,
         interrupted: report.source_end == SourceEnd::Cancelled,
@@ -53,7 +71,35 @@ pub(crate) fn summarise(facts: &Facts, report: &Report, items: Items, mut remark
         stages: measures.stage_summaries(),
         kernel: if report.sampled { None } else { KernelSummary::of(measures, report.wall) },
         plan,
-        bytes: Bytes { host: facts.host_bytes, device: facts.device_bytes },
+        bytes: Bytes {
+            host: host_bytes,
+            device: facts.model_bytes + if facts.sets_on_device { host_bytes } else { 0 },
+        },
         remarks,
+    }
+}
+
+fn buffers(facts: &Facts, report: &Report) -> Buffers {
+    let changes = report.decisions.iter().map(|decision| BufferChange {
+        at_s: decision.at as f64 / 1e9,
+        after_items: decision.items,
+        inputs: decision.sets.inputs(),
+        outputs: decision.sets.outputs(),
+        host_threads: decision.host_threads,
+        why: decision.why.clone(),
+    });
+    Buffers {
+        depth: report.sets.inputs().max(report.sets.outputs()),
+        inputs: report.sets.inputs(),
+        outputs: report.sets.outputs(),
+        chosen_by: facts.chosen_by,
+        why: match (facts.chosen_by, report.decisions.last()) {
+            (ChosenBy::User, _) => "asked for".to_owned(),
+            (ChosenBy::Auto, Some(last)) => last.why.clone(),
+            (ChosenBy::Auto, None) => {
+                "those to measure with: the run was too short to choose by what it measured".to_owned()
+            }
+        },
+        changes: changes.collect(),
     }
 }

@@ -39,6 +39,7 @@
 mod advice;
 mod buffers;
 mod intel;
+mod measured;
 mod pools;
 mod setting;
 

@@ -10,6 +10,7 @@ pub(super) struct Host {
     preprocessing_max: usize,
     postprocessing_max: usize,
     busy_max: usize,
+    threads: HostThreads,
 }
 
 impl Host {
@@ -20,6 +21,7 @@ impl Host {
             preprocessing_max: 0,
             postprocessing_max: 0,
             busy_max: 0,
+            threads,
         };
         host.set_threads(threads);
         host
@@ -27,11 +29,16 @@ impl Host {
 
     /// Steps that run beyond the new limits run to their end.
     pub(super) fn set_threads(&mut self, threads: HostThreads) {
+        self.threads = threads;
         self.busy_max = threads.total();
         (self.preprocessing_max, self.postprocessing_max) = match threads {
             HostThreads::Shared(threads) => (threads, threads),
             HostThreads::Split { preprocess, postprocess } => (preprocess, postprocess),
         };
+    }
+
+    pub(super) fn threads(&self) -> HostThreads {
+        self.threads
     }
 
     pub(super) fn busy(&self) -> usize {

@@ -7,6 +7,7 @@ mod passage;
 mod report;
 mod state;
 mod step;
+mod tuning;
 mod worker;
 
 use std::collections::VecDeque;

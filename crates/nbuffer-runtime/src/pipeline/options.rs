@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use nbuffer_core::schedule::{LaneChoice, Order, Sets};
+use nbuffer_core::tune::Goals;
 
 /// How a pipeline is to run. [`Options::new`] is the usual case.
 #[derive(Clone, Debug)]
@@ -23,6 +24,8 @@ pub struct Options {
     pub watchdog: Option<Duration>,
     /// Which items are timed.
     pub timing: Timing,
+    /// Choose buffer sets or host threads while the stream runs; `None` leaves them as they are.
+    pub tune: Option<Goals>,
 }
 
 impl Options {
@@ -38,6 +41,7 @@ impl Options {
             idle_flush: Some(Duration::from_millis(20)),
             watchdog: None,
             timing: Timing::Every,
+            tune: None,
         }
     }
 }

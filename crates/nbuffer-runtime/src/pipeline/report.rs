@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use nbuffer_core::measure::{Measures, Nanos};
-use nbuffer_core::schedule::Totals;
+use nbuffer_core::measure::{Measures, Nanos, Tallies};
+use nbuffer_core::schedule::{Sets, Totals};
+use nbuffer_core::tune::Decision;
 
 use crate::device::DeviceError;
 
@@ -18,6 +19,8 @@ pub enum SourceEnd {
     Cancelled,
     /// Every lane was lost.
     NoLanes,
+    /// The stream cannot be run as asked, for this reason.
+    Refused(String),
     /// The source panicked with this message.
     Panicked(String),
 }
@@ -37,4 +40,12 @@ pub struct Report {
     pub wall: Nanos,
     /// Lanes that were lost, and why.
     pub lost: Vec<(usize, Arc<DeviceError>)>,
+    /// Buffer sets of each lane now.
+    pub sets: Sets,
+    /// Host threads now.
+    pub host_threads: usize,
+    /// What was measured when something was last changed: the run as it is now began there.
+    pub settled_from: Tallies,
+    /// What a tuner chose, and when and why.
+    pub decisions: Vec<Decision>,
 }

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use nbuffer_core::measure::{Measures, Nanos, Stage};
+use nbuffer_core::measure::{Measures, Nanos, Stage, Tallies};
 use nbuffer_core::schedule::{
     ConfigError, Event, LIMIT, Outcome, Schedule, Sequence, SetState, Sets, Slot, Step, Transit,
 };
+use nbuffer_core::tune::Decision;
 
 use super::pace::Pace;
 use super::passage::Passages;
@@ -63,6 +64,8 @@ pub(super) struct State<H: HostStages> {
     measures: Measures,
     last_event: Nanos,
     lost: Vec<(usize, Arc<DeviceError>)>,
+    decisions: Vec<Decision>,
+    settled_from: Tallies,
 }
 
 impl<H: HostStages> State<H> {
@@ -72,8 +75,9 @@ impl<H: HostStages> State<H> {
         rings: Vec<Ring<H::InputSet, H::OutputSet>>,
         options: &Options,
     ) -> Self {
+        let n_lanes = rings.len();
         State {
-            measures: Measures::new(rings.len()),
+            measures: Measures::new(n_lanes),
             rings,
             lanes: Vec::new(),
             source: Some(source),
@@ -87,6 +91,8 @@ impl<H: HostStages> State<H> {
             sampled: false,
             last_event: 0,
             lost: Vec::new(),
+            decisions: Vec::new(),
+            settled_from: Measures::new(n_lanes).tallies(),
         }
     }
 
@@ -324,6 +330,24 @@ impl<H: HostStages> State<H> {
         self.schedule.outputs(id.lane())[id.output()] == SetState::InFlight(id.sequence())
     }
 
+    /// Counts and sums of what was measured so far.
+    pub(super) fn tallies(&self) -> Tallies {
+        self.measures.tallies()
+    }
+
+    /// Notes what a tuner chose.
+    pub(super) fn decided(&mut self, decision: Decision) {
+        self.settled_from = self.measures.tallies();
+        self.decisions.push(decision);
+    }
+
+    /// Notes that the stream cannot be run as asked.
+    pub(super) fn refuse(&mut self, why: &str) {
+        if self.source_end == SourceEnd::Open {
+            self.source_end = SourceEnd::Refused(why.to_owned());
+        }
+    }
+
     /// Cancels what has not started.
     pub(super) fn cancel(&mut self) {
         if matches!(self.source_end, SourceEnd::Open) {
@@ -389,6 +413,10 @@ impl<H: HostStages> State<H> {
                 nanos(self.epoch)
             },
             lost: self.lost.clone(),
+            sets: self.schedule.sets(0),
+            host_threads: self.schedule.host_threads().total(),
+            settled_from: self.settled_from.clone(),
+            decisions: self.decisions.clone(),
         }
     }
 }

@@ -38,7 +38,7 @@ const DOZE: Duration = Duration::from_millis(1);
 pub(super) type Stamps = Option<(Nanos, Nanos)>;
 
 /// A thread panicked under the lock.
-const BUG: &str = "a thread of this pipeline hit a bug in nbuffer";
+pub(super) const BUG: &str = "a thread of this pipeline hit a bug in nbuffer";
 
 /// The most results handed out in one go.
 const BATCH: usize = 64;
@@ -263,6 +263,9 @@ impl<H: HostStages> Shared<H> {
         // Opened without the lock: a device may complete from another thread at once.
         let opened: Vec<_> = opened.collect();
         super::monitor::start(&shared, options);
+        if let Some(goals) = options.tune {
+            super::tuning::start(&shared, goals);
+        }
         let mut crew = shared.lock();
         crew.state.lanes = opened;
         shared.call_for_help(&mut crew, false);
@@ -535,6 +538,12 @@ impl<H: HostStages> Shared<H> {
         }
         let kept = Arc::into_inner(kept).expect("the sink was dropped with the crew's");
         kept.into_inner().expect("the sink did not panic")
+    }
+
+    /// Cancels the stream because it cannot be run as asked.
+    pub(super) fn refuse(self: &Arc<Self>, why: &str) {
+        self.lock().state.refuse(why);
+        self.cancel();
     }
 
     pub(super) fn cancel(self: &Arc<Self>) {

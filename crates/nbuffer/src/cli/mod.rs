@@ -64,6 +64,8 @@ enum Status {
     Ok,
     SomeFailed,
     Interrupted,
+    /// What was asked for turned out to be impossible.
+    Refused,
 }
 
 /// Prints a text. A reader that has gone has seen what it wanted.
@@ -94,6 +96,7 @@ pub(crate) fn main() -> ExitCode {
         Ok(Status::Ok) => ExitCode::SUCCESS,
         Ok(Status::SomeFailed) => ExitCode::from(1),
         Ok(Status::Interrupted) => ExitCode::from(130),
+        Ok(Status::Refused) => ExitCode::from(2),
         Err(error) => {
             tell!("error: {error:#}");
             ExitCode::from(2)

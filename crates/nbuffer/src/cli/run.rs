@@ -13,6 +13,7 @@ use nbuffer::schedule::Order;
 use nbuffer::summary::Summary;
 use nbuffer::{Buffering, Failure, Finished, Job, Model, Running, Settings, class_of_folder, inputs};
 
+use super::duration::SomeSeconds;
 use super::sink::{self, Pace, Reach, Sink};
 use super::values::{AutoOr, OrderArg, Switch, TimeOrNone, at_least_one, count, three};
 use super::{Status, table};
@@ -48,6 +49,9 @@ pub(super) struct Args {
     /// Threads that prepare inputs and read outputs
     #[arg(long, value_name = "auto|C", default_value = "auto")]
     host_threads: AutoOr,
+    /// The longest an item may stay on average, waiting included: the fastest number of buffers within it is chosen
+    #[arg(long, value_name = "TIME")]
+    latency_max: Option<SomeSeconds>,
     /// Run over the inputs so many times
     #[arg(long, value_name = "N", value_parser = at_least_one, default_value = "1")]
     repeat: u64,
@@ -121,7 +125,9 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     }
     let items = finished.summary.items;
     assert_eq!(items.taken, items.ok + items.failed + items.cancelled, "every item ends exactly once");
-    Ok(if finished.interrupted {
+    Ok(if finished.refused {
+        Status::Refused
+    } else if finished.interrupted {
         Status::Interrupted
     } else if items.failed > 0 || cut_short.is_some() {
         Status::SomeFailed
@@ -145,6 +151,7 @@ fn settings(args: &Args, model: &Model) -> anyhow::Result<Settings> {
             AutoOr::Auto => None,
             AutoOr::Count(threads) => Some(threads),
         },
+        latency_max: args.latency_max.map(|SomeSeconds(limit_s)| Duration::from_secs_f64(limit_s)),
         order: match args.order {
             OrderArg::InOrder => Order::InOrder,
             OrderArg::Completed => Order::Completed,
@@ -234,6 +241,7 @@ struct Collected {
     summary: Summary,
     cut_short: Option<String>,
     interrupted: bool,
+    refused: bool,
     /// Failures beyond those that were printed.
     unlisted: u64,
 }
@@ -277,6 +285,7 @@ fn collect(
     }
     Ok(Collected {
         cut_short: running.cut_short(),
+        refused: running.is_refused(),
         interrupted: no_reader || INTERRUPTED.load(Ordering::SeqCst),
         unlisted: failures.saturating_sub(LISTED),
         summary,

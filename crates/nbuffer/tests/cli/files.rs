@@ -26,6 +26,8 @@ fn a_simulated_run_is_summed_up_whole() {
         "2",
         "--buffers",
         "5",
+        "--double-buffer",
+        "on",
         "--host-threads",
         "3",
         "--summary",
