@@ -5,6 +5,7 @@
 //! - [`measure`] collects what a run measures, on whichever clock it ran.
 //! - [`plan`] says from stage times which period is possible and which resource sets it.
 //! - [`summary`] puts both into the one format every run reports in.
+//! - [`virtual_time`] drives that schedule with stage times instead of devices, millions of items a second.
 //! - [`tensor`] describes int8 tensors (shape, padding, quantisation) and converts to and from them.
 //!
 //! Nothing here starts a thread, reads a clock, opens a file or touches a device. There is no `unsafe`.
@@ -14,3 +15,4 @@ pub mod plan;
 pub mod schedule;
 pub mod summary;
 pub mod tensor;
+pub mod virtual_time;
