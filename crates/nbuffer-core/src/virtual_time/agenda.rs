@@ -1,12 +1,10 @@
 //! What will happen, by its time.
 
-use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::VecDeque;
 
 use crate::measure::Nanos;
-use crate::schedule::Slot;
 
-/// Something that will happen.
+/// Something that will happen, with the number of what it happens to.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Happening {
     /// The simulation begins.
@@ -15,58 +13,51 @@ pub(super) enum Happening {
     Arrived,
     /// The source has paused for the idle time, unless something moved meanwhile.
     Idle,
-    Preprocessed(Slot),
-    Postprocessed(Slot),
+    /// A host thread is done with its step.
+    HostStepOver(u32),
     /// A link or compute unit is done with its job.
-    Served(usize),
+    Served(u32),
     /// A lane's lockstep call is over.
-    CallOver(usize),
-    LaneLost(usize),
+    CallOver(u32),
+    /// A lane's device is gone.
+    LaneLost(u32),
     Cancel,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Entry {
-    at: Nanos,
-    order: u64,
-    what: Happening,
-}
-
-impl Ord for Entry {
-    /// Reversed, because the heap gives its greatest first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        (other.at, other.order).cmp(&(self.at, self.order))
-    }
-}
-
-impl PartialOrd for Entry {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Entry {
-    fn eq(&self, other: &Self) -> bool {
-        self.order == other.order
-    }
-}
-
-impl Eq for Entry {}
-
 /// What will happen, in the order of time; of what happens at one time, what was foreseen first.
+///
+/// There is little at once, at most one entry for each host thread, server and fault, and most of what is foreseen
+/// comes after most of what was: keeping it sorted costs less than a heap, and keeps the order of equals for free.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Agenda {
-    entries: BinaryHeap<Entry>,
-    order: u64,
+    entries: VecDeque<(Nanos, Happening)>,
 }
 
 impl Agenda {
     pub(super) fn add(&mut self, at: Nanos, what: Happening) {
-        self.order += 1;
-        self.entries.push(Entry { at, order: self.order, what });
+        let later = self.entries.iter().rev().take_while(|entry| entry.0 > at).count();
+        self.entries.insert(self.entries.len() - later, (at, what));
     }
 
     pub(super) fn next(&mut self) -> Option<(Nanos, Happening)> {
-        self.entries.pop().map(|entry| (entry.at, entry.what))
+        self.entries.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_foreseen_first_comes_first_of_what_happens_at_one_time() {
+        let mut agenda = Agenda::default();
+        for (n, at) in [30, 10, 20, 10, 30, 20, 10].into_iter().enumerate() {
+            agenda.add(at, Happening::Served(n as u32));
+        }
+        let mut order = Vec::new();
+        while let Some((at, Happening::Served(n))) = agenda.next() {
+            order.push((at, n));
+        }
+        assert_eq!(order, [(10, 1), (10, 3), (10, 6), (20, 2), (20, 5), (30, 0), (30, 4)]);
     }
 }

@@ -55,7 +55,7 @@ impl<W: Watch> Simulation<W> {
         let item = &mut self.items[job.transit.sequence()];
         item.start = self.now + overhead;
         let lasts = overhead + item.times[job.stage as usize];
-        self.foresee(lasts, Happening::Served(server));
+        self.foresee(lasts, Happening::Served(server as u32));
     }
 
     /// A server's job is done. The next one begins before this one's item asks for anything else, so that an item
@@ -115,7 +115,7 @@ impl<W: Watch> Simulation<W> {
             time(computed, Stage::Read),
         ];
         let longest = stages.into_iter().fold(0, Nanos::max);
-        self.foresee(longest.saturating_add(call_cost), Happening::CallOver(lane));
+        self.foresee(longest.saturating_add(call_cost), Happening::CallOver(lane as u32));
     }
 
     pub(super) fn lockstep_call_over(&mut self, lane: usize) {

@@ -32,6 +32,7 @@ mod server;
 mod setup;
 mod simulation;
 mod span;
+mod threads;
 mod times;
 mod watch;
 

@@ -3,13 +3,14 @@
 use super::agenda::{Agenda, Happening};
 use super::device::Lane;
 use super::feed::Feed;
-use super::items::{Item, Items, Threads};
+use super::items::{Item, Items};
 use super::server::Server;
+use super::threads::{HostStep, Threads};
 use super::times::Sampler;
 use super::{Delivery, Fault, Setup, SetupError, Span, Unit, Watch};
 use crate::measure::{Measures, Nanos, Stage};
 use crate::schedule::{
-    Command, ConfigError, Duplex, Event, HostThreads, Schedule, Sequence, Sets, Slot, Step, Totals,
+    Command, ConfigError, Duplex, Event, HostThreads, Schedule, Sequence, Sets, Step, Totals,
 };
 
 /// What a simulation came to.
@@ -74,7 +75,7 @@ impl<W: Watch> Simulation<W> {
         agenda.add(0, Happening::Begin);
         for fault in &setup.faults {
             match *fault {
-                Fault::LaneLost { lane, at } => agenda.add(at, Happening::LaneLost(lane)),
+                Fault::LaneLost { lane, at } => agenda.add(at, Happening::LaneLost(lane as u32)),
                 Fault::Cancel { at } => agenda.add(at, Happening::Cancel),
                 Fault::Stage(..) | Fault::Stall { .. } => {}
             }
@@ -194,20 +195,12 @@ impl<W: Watch> Simulation<W> {
                     self.schedule.report(Event::Idle);
                 }
             }
-            Happening::Preprocessed(slot) => {
-                let fails = self.host_step_over(slot, Stage::Preprocess).fails.preprocess;
-                self.schedule.report(Event::Preprocessed(slot, step(fails)));
-            }
-            Happening::Postprocessed(slot) => {
-                let item = self.host_step_over(slot, Stage::Postprocess);
-                self.measures.latency(self.now - item.taken_at);
-                self.schedule.report(Event::Postprocessed(slot, step(item.fails.postprocess)));
-            }
-            Happening::Served(server) => self.served(server),
-            Happening::CallOver(lane) => self.lockstep_call_over(lane),
+            Happening::HostStepOver(thread) => self.host_step_over(thread),
+            Happening::Served(server) => self.served(server as usize),
+            Happening::CallOver(lane) => self.lockstep_call_over(lane as usize),
             Happening::LaneLost(lane) => {
-                self.lanes[lane].lose();
-                self.schedule.report(Event::LaneLost(lane));
+                self.lanes[lane as usize].lose();
+                self.schedule.report(Event::LaneLost(lane as usize));
             }
             Happening::Cancel => self.schedule.report(Event::Cancel),
         }
@@ -238,14 +231,10 @@ impl<W: Watch> Simulation<W> {
     fn begin(&mut self, command: Command) {
         match command {
             Command::Take => self.ask_source(),
-            Command::Preprocess(slot) => {
-                self.begin_host_step(slot, Stage::Preprocess, Happening::Preprocessed(slot));
-            }
+            Command::Preprocess(slot) => self.begin_host_step(HostStep { slot, stage: Stage::Preprocess }),
             Command::Submit(transit) => self.submit(transit),
             Command::Flush(lane) => self.begin_lockstep_call(lane, None),
-            Command::Postprocess(slot) => {
-                self.begin_host_step(slot, Stage::Postprocess, Happening::Postprocessed(slot));
-            }
+            Command::Postprocess(slot) => self.begin_host_step(HostStep { slot, stage: Stage::Postprocess }),
         }
     }
 
@@ -269,27 +258,24 @@ impl<W: Watch> Simulation<W> {
         self.schedule.report(Event::Taken);
     }
 
-    fn begin_host_step(&mut self, slot: Slot, stage: Stage, over: Happening) {
-        let item = &mut self.items[slot.sequence()];
+    fn begin_host_step(&mut self, step: HostStep) {
+        let item = &mut self.items[step.slot.sequence()];
         item.start = self.now;
-        item.thread = self.threads.take();
-        let lasts = item.times[stage as usize];
-        self.foresee(lasts, over);
+        let lasts = item.times[step.stage as usize];
+        let thread = self.threads.begin(step);
+        self.foresee(lasts, Happening::HostStepOver(thread));
     }
 
-    fn host_step_over(&mut self, slot: Slot, stage: Stage) -> Item {
-        let item = self.items[slot.sequence()];
-        self.threads.give_back(item.thread);
-        self.measures.stage(stage, item.start, self.now);
-        self.tell(
-            Unit::Host(item.thread as usize),
-            stage,
-            slot.lane(),
-            slot.sequence(),
-            item.start,
-            self.now,
-        );
-        item
+    fn host_step_over(&mut self, thread: u32) {
+        let HostStep { slot, stage } = self.threads.end(thread);
+        let Item { start, fails, taken_at, .. } = self.items[slot.sequence()];
+        self.measures.stage(stage, start, self.now);
+        self.tell(Unit::Host(thread as usize), stage, slot.lane(), slot.sequence(), start, self.now);
+        if stage == Stage::Preprocess {
+            return self.schedule.report(Event::Preprocessed(slot, ended(fails.preprocess)));
+        }
+        self.measures.latency(self.now - taken_at);
+        self.schedule.report(Event::Postprocessed(slot, ended(fails.postprocess)));
     }
 
     pub(super) fn foresee(&mut self, after: Nanos, what: Happening) {
@@ -309,6 +295,6 @@ impl<W: Watch> Simulation<W> {
     }
 }
 
-fn step(fails: bool) -> Step {
+fn ended(fails: bool) -> Step {
     if fails { Step::Failed } else { Step::Done }
 }
