@@ -315,3 +315,14 @@ fn impossible_setups_are_refused() {
         format!("source interval: {} ns: a set-up takes at most 3600000000000 ns (one hour)", u64::MAX)
     );
 }
+
+#[test]
+fn chaos_breaks_no_promise() {
+    let chaos = chaos(1, 200_000).unwrap_or_else(|violation| panic!("{violation}"));
+    assert!(chaos.items >= 200_000 && chaos.steps > chaos.items, "{chaos:?}");
+}
+
+#[test]
+fn a_chaos_stream_can_be_repeated() {
+    assert_eq!(chaos_stream(7, 3).unwrap(), chaos_stream(7, 3).unwrap());
+}

@@ -4,6 +4,7 @@ use super::HostThreads;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Host {
+    threads: HostThreads,
     preprocessing: usize,
     postprocessing: usize,
     // Shared and split threads are the same three limits.
@@ -15,6 +16,7 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new(threads: HostThreads) -> Self {
         let mut host = Host {
+            threads,
             preprocessing: 0,
             postprocessing: 0,
             preprocessing_max: 0,
@@ -27,11 +29,16 @@ impl Host {
 
     /// Steps that run beyond the new limits run to their end.
     pub(super) fn set_threads(&mut self, threads: HostThreads) {
+        self.threads = threads;
         self.busy_max = threads.total();
         (self.preprocessing_max, self.postprocessing_max) = match threads {
             HostThreads::Shared(threads) => (threads, threads),
             HostThreads::Split { preprocess, postprocess } => (preprocess, postprocess),
         };
+    }
+
+    pub(super) fn threads(&self) -> HostThreads {
+        self.threads
     }
 
     pub(super) fn busy(&self) -> usize {

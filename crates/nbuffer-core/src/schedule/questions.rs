@@ -1,7 +1,7 @@
 //! What can be asked of a schedule at any moment, without changing it.
 
 use super::machine::Source;
-use super::{Schedule, SetState, Sets, Totals};
+use super::{HostThreads, Schedule, SetState, Sets, Totals};
 
 impl Schedule {
     /// Whether every item has ended and been delivered, and none will come.
@@ -86,6 +86,11 @@ impl Schedule {
     /// Places of the reorder window: how many items may lie between take and delivery.
     pub fn window(&self) -> usize {
         self.window.places()
+    }
+
+    /// How many host steps may run at once.
+    pub fn host_threads(&self) -> HostThreads {
+        self.host.threads()
     }
 
     /// Host steps running now.

@@ -12,8 +12,9 @@ pub(super) struct Lane {
     lost: bool,
     /// When the call being made began.
     call_since: Nanos,
-    /// What a lockstep call submitted.
+    /// What a lockstep call submitted, and how many of the call's stages are not over.
     submitted: Option<Transit>,
+    stages_left: usize,
     /// What a lockstep device holds between two calls: the item written last, and the one computed last.
     written: Option<Transit>,
     computed: Option<Transit>,
@@ -21,7 +22,29 @@ pub(super) struct Lane {
 
 impl Lane {
     pub(super) fn new(model: DeviceModel) -> Self {
-        Lane { model, lost: false, call_since: 0, submitted: None, written: None, computed: None }
+        Lane {
+            model,
+            lost: false,
+            call_since: 0,
+            submitted: None,
+            stages_left: 0,
+            written: None,
+            computed: None,
+        }
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.lost
+    }
+
+    /// What a device with lag holds, and whether it may still read each one's input.
+    pub(super) fn inside(&self) -> impl Iterator<Item = (Transit, bool)> {
+        let inputs_read = [(self.submitted, true), (self.written, true), (self.computed, false)];
+        inputs_read.into_iter().filter_map(|(transit, reads_input)| Some((transit?, reads_input)))
+    }
+
+    pub(super) fn is_lockstep(&self) -> bool {
+        matches!(self.model, DeviceModel::Lockstep { .. })
     }
 
     pub(super) fn lose(&mut self) {
@@ -32,7 +55,7 @@ impl Lane {
 impl<W: Watch> Simulation<W> {
     pub(super) fn submit(&mut self, transit: Transit) {
         let lane = transit.lane();
-        if let DeviceModel::Lockstep { .. } = self.lanes[lane].model {
+        if self.lanes[lane].is_lockstep() {
             return self.begin_lockstep_call(lane, Some(transit));
         }
         self.lanes[lane].call_since = self.now;
@@ -76,7 +99,11 @@ impl<W: Watch> Simulation<W> {
     fn stage_over(&mut self, Job { transit, stage }: Job) {
         let lane = transit.lane();
         let item = self.items[transit.sequence()];
-        self.device_stage(transit, stage, item.start, self.now);
+        self.record(transit, stage, item.start);
+        if self.lanes[lane].is_lockstep() {
+            self.lanes[lane].stages_left -= 1;
+            return self.end_lockstep_call(lane);
+        }
         let ended = match stage {
             Stage::Kernel if item.fails.kernel => Event::CallFailed(transit),
             Stage::Kernel => {
@@ -97,25 +124,32 @@ impl<W: Watch> Simulation<W> {
         self.schedule.report(Event::CallReturned(lane));
     }
 
+    /// A call whose stages go side by side, each for another item, as far as links let them.
     pub(super) fn begin_lockstep_call(&mut self, lane: usize, submitted: Option<Transit>) {
-        let DeviceModel::Lockstep { call_cost } = self.lanes[lane].model else {
-            unreachable!("a lane without lag needs no flush call");
-        };
+        let fails = submitted.is_some_and(|transit| self.items[transit.sequence()].fails.kernel);
         let state = &mut self.lanes[lane];
         state.call_since = self.now;
         state.submitted = submitted;
-        let (written, computed) = (state.written, state.computed);
-        let time = |transit: Option<Transit>, stage: Stage| {
-            transit.map_or(0, |transit| self.items[transit.sequence()].times[stage as usize])
-        };
-        let launch = if written.is_some() { self.launch_overhead } else { 0 };
-        let stages = [
-            time(submitted, Stage::Write),
-            launch + time(written, Stage::Kernel),
-            time(computed, Stage::Read),
-        ];
-        let longest = stages.into_iter().fold(0, Nanos::max);
-        self.foresee(longest.saturating_add(call_cost), Happening::CallOver(lane as u32));
+        // A call that fails moves nothing but its own input.
+        let (written, computed) = if fails { (None, None) } else { (state.written, state.computed) };
+        let stages = [(computed, Stage::Read), (written, Stage::Kernel), (submitted, Stage::Write)];
+        state.stages_left = stages.iter().filter(|(transit, _)| transit.is_some()).count();
+        for (transit, stage) in stages {
+            if let Some(transit) = transit {
+                self.request(Job { transit, stage });
+            }
+        }
+        self.end_lockstep_call(lane);
+    }
+
+    /// Ends the call if all its stages are over.
+    fn end_lockstep_call(&mut self, lane: usize) {
+        let state = &self.lanes[lane];
+        if state.stages_left == 0
+            && let DeviceModel::Lockstep { call_cost } = state.model
+        {
+            self.foresee(call_cost, Happening::CallOver(lane as u32));
+        }
     }
 
     pub(super) fn lockstep_call_over(&mut self, lane: usize) {
@@ -123,7 +157,6 @@ impl<W: Watch> Simulation<W> {
         if state.lost {
             return;
         }
-        let since = state.call_since;
         let submitted = state.submitted.take();
         if let Some(transit) = submitted
             && self.items[transit.sequence()].fails.kernel
@@ -133,18 +166,6 @@ impl<W: Watch> Simulation<W> {
         }
         let written = std::mem::replace(&mut state.written, submitted);
         let computed = std::mem::replace(&mut state.computed, written);
-        let launched = since + self.launch_overhead;
-        let stages = [
-            (submitted, Stage::Write, since),
-            (written, Stage::Kernel, launched),
-            (computed, Stage::Read, since),
-        ];
-        for (transit, stage, start) in stages {
-            if let Some(transit) = transit {
-                let lasts = self.items[transit.sequence()].times[stage as usize];
-                self.device_stage(transit, stage, start, start + lasts);
-            }
-        }
         if let Some(transit) = written {
             self.schedule.report(Event::InputFree(transit));
         }
@@ -155,8 +176,8 @@ impl<W: Watch> Simulation<W> {
     }
 
     /// Measures and tells a stage a device is done with.
-    fn device_stage(&mut self, transit: Transit, stage: Stage, start: Nanos, end: Nanos) {
-        let lane = transit.lane();
+    fn record(&mut self, transit: Transit, stage: Stage, start: Nanos) {
+        let (lane, end) = (transit.lane(), self.now);
         let link = if self.n_links == 1 { 0 } else { lane };
         if stage == Stage::Kernel {
             self.measures.kernel(lane, start, end);

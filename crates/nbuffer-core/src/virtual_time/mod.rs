@@ -25,6 +25,7 @@
 //! ```
 
 mod agenda;
+mod chaos;
 mod device;
 mod feed;
 mod items;
@@ -36,6 +37,7 @@ mod threads;
 mod times;
 mod watch;
 
+pub use chaos::{Chaos, Violation, chaos, chaos_stream};
 pub use setup::{DeviceModel, Fault, Links, Setup, SetupError, Source};
 pub use simulation::{Run, Simulation};
 pub use span::{Span, Unit};

@@ -42,4 +42,9 @@ impl Server {
         }
         (done, self.current)
     }
+
+    /// What it works on and what waits for it.
+    pub(super) fn jobs(&self) -> impl Iterator<Item = Job> {
+        self.current.iter().chain(&self.queue).copied()
+    }
 }

@@ -14,8 +14,8 @@ pub enum DeviceModel {
     /// a time.
     Blocking,
     /// Double buffering with lag 2: a call writes its own item, computes the one before and reads the one before
-    /// that, all side by side. It lasts as long as the longest of the three, and `call_cost` more. The link is
-    /// the lane's own.
+    /// that, side by side. Where nothing else uses the links and these are full duplex, it lasts as long as the
+    /// longest of the three, and `call_cost` more.
     Lockstep {
         /// What every call costs beside its stages.
         call_cost: Nanos,

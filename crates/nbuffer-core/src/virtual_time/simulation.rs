@@ -35,7 +35,7 @@ pub struct Simulation<W = ()> {
     sampler: Sampler,
     asked_at: Nanos,
     pub(super) items: Items,
-    threads: Threads,
+    pub(super) threads: Threads,
     pub(super) lanes: Vec<Lane>,
     /// Each lane's compute unit, then the links: into the device, and then out of it where these are two.
     pub(super) servers: Vec<Server>,

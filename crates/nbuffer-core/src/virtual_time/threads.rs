@@ -35,6 +35,12 @@ impl Threads {
         thread as u32
     }
 
+    /// The steps that run.
+    pub(super) fn running(&self) -> impl Iterator<Item = HostStep> {
+        let is_busy = |thread: usize| self.busy[thread / 64] >> (thread % 64) & 1 == 1;
+        (0..self.steps.len()).filter(move |&thread| is_busy(thread)).map(|thread| self.steps[thread])
+    }
+
     /// What the thread did; it is free now.
     pub(super) fn end(&mut self, thread: u32) -> HostStep {
         self.busy[(thread / u64::BITS) as usize] &= !(1 << (thread % u64::BITS));
