@@ -7,6 +7,7 @@
 //! - [`tune`] chooses buffer sets and host threads while a stream runs.
 //! - [`summary`] puts both into the one format every run reports in.
 //! - [`trace`] holds the spans of a run and draws them.
+//! - [`virtual_time`] drives that schedule with stage times instead of devices, millions of items a second.
 //! - [`tensor`] describes int8 tensors (shape, padding, quantisation) and converts to and from them.
 //!
 //! Nothing here starts a thread, reads a clock, opens a file or touches a device. There is no `unsafe`.
@@ -18,3 +19,4 @@ pub mod summary;
 pub mod tensor;
 pub mod trace;
 pub mod tune;
+pub mod virtual_time;

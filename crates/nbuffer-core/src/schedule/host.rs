@@ -4,6 +4,7 @@ use super::HostThreads;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Host {
+    threads: HostThreads,
     preprocessing: usize,
     postprocessing: usize,
     // Shared and split threads are the same three limits.
@@ -16,6 +17,7 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new(threads: HostThreads) -> Self {
         let mut host = Host {
+            threads,
             preprocessing: 0,
             postprocessing: 0,
             preprocessing_max: 0,
