@@ -29,7 +29,7 @@ impl Plan {
                     s.lanes
                 );
                 if s.overlap == Overlap::None {
-                    let double = self.gain(|s| s.overlap = Overlap::InLane);
+                    let double = self.gain(double_buffer);
                     if double.factor > 1.0 {
                         text += &format!("; double buffering gives {double}");
                     }
@@ -185,7 +185,8 @@ impl Plan {
     fn gain(&self, change: impl FnOnce(&mut Setting)) -> Gain {
         match self.with(change) {
             Some(plan) => {
-                Gain { factor: self.period_s() / plan.period_s(), then: Some(plan.binding().resource) }
+                let (now, then) = (self.binding().resource, plan.binding().resource);
+                Gain { factor: self.period_s() / plan.period_s(), then: (then != now).then_some(then) }
             }
             None => Gain { factor: 1.0, then: None },
         }
@@ -195,7 +196,7 @@ impl Plan {
 /// What a change gives.
 struct Gain {
     factor: f64,
-    /// What sets the period after it.
+    /// What sets the period after it, if that is something else.
     then: Option<Resource>,
 }
 
@@ -240,6 +241,13 @@ impl fmt::Display for Time {
             s => write!(f, "{:.0} ns", s * 1e9),
         }
     }
+}
+
+/// What a call costs beside its stages stays.
+fn double_buffer(s: &mut Setting) {
+    let beside_s = s.times.call_s - s.in_call_s();
+    s.overlap = Overlap::InLane;
+    s.times.call_s = if beside_s > 0.0 { s.in_call_s() + beside_s } else { 0.0 };
 }
 
 fn sets(sets: Sets) -> String {

@@ -161,23 +161,26 @@ pub(super) fn residence_s(setting: &Setting, period_s: f64, source_binds: bool) 
 }
 
 fn why(setting: &Setting, enough: Sets, spare: &Spare, cap: Option<Cap>) -> String {
-    let mut why = "N* by the bound of the buffer sets".to_owned();
+    let mut why = match enough {
+        Sets::Joint(n) => format!("N* = {n}"),
+        Sets::Split { inputs, outputs } => format!("N* = {inputs} + {outputs}"),
+    };
     if setting.overlap == Overlap::InLane {
-        why += ", with those that wait for the calls of two later items";
+        why += ", two of them for results that come two calls late";
     }
     if spare.shared > 0 {
         let servers: Vec<&str> = setting
             .shared_servers(enough)
             .map(|r| if r == Resource::Link { "the half-duplex link" } else { "the host threads" })
             .collect();
-        let limit = if spare.shared == 2 { ", the limit itself" } else { "" };
-        why += &format!("; +{} for stages that share {}{limit}", spare.shared, servers.join(" and "));
+        let limit = if spare.shared == 2 { " (the limit itself)" } else { "" };
+        why += &format!(", +{} for stages that share {}{limit}", spare.shared, servers.join(" and "));
     }
     if spare.jitter > 0 {
-        why += &format!("; +{} for times that vary", spare.jitter);
+        why += &format!(", +{} for times that vary", spare.jitter);
     }
     if !spare.jitter_covered {
-        why += ", though no small number makes up for so much";
+        why += " (no small number makes up for so much)";
     }
     if let Some(Cap { sets, limit }) = cap {
         why += &format!("; the {limit} limit allows {sets}");

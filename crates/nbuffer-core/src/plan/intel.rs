@@ -4,15 +4,19 @@
 //!
 //! It asks for the N that keeps one kernel busy.
 
+use serde::Serialize;
+
 use super::{Overlap, Plan, Setting};
 use crate::schedule::{Duplex, HostThreads, Sets};
 
 /// What Intel's rule says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct IntelRule {
     /// The least N that meets it; `None` when none does, since R + W > K.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub buffers: Option<usize>,
     /// The host cores it asks for, 2(N - 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cores: Option<usize>,
     /// How its N compares with the plan's N*, at a period as good as the device, the link and the source allow.
     pub verdict: Verdict,
@@ -23,7 +27,8 @@ pub struct IntelRule {
 }
 
 /// How a rule compares with a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It asks for as much.
     Agrees,

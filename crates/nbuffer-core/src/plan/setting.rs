@@ -1,5 +1,6 @@
 //! What a plan is made for: stage times, lanes, buffer sets, host threads, link and limits.
 
+use super::Time;
 use crate::measure::Stage;
 use crate::schedule::{Duplex, HostThreads, LIMIT, Sets};
 
@@ -279,17 +280,20 @@ impl Setting {
 
     /// Seconds one item occupies a lane that blocks, or the compute unit of one that queues.
     pub(super) fn call_s(&self) -> f64 {
-        let t = &self.times;
         match self.overlap {
-            Overlap::None => (t.write_s + self.kernel_s() + t.read_s).max(t.call_s),
-            Overlap::InLane => {
-                let transfers_s = match self.link.duplex {
-                    Duplex::Full => t.write_s.max(t.read_s),
-                    Duplex::Half => t.write_s + t.read_s,
-                };
-                transfers_s.max(self.kernel_s()).max(t.call_s)
-            }
+            Overlap::None | Overlap::InLane => self.in_call_s().max(self.times.call_s),
             Overlap::Queued => self.kernel_s(),
+        }
+    }
+
+    /// The same by the stages of a call, without what it costs beside them.
+    pub(super) fn in_call_s(&self) -> f64 {
+        let t = &self.times;
+        match (self.overlap, self.link.duplex) {
+            (Overlap::None, _) => t.write_s + self.kernel_s() + t.read_s,
+            (Overlap::InLane, Duplex::Full) => t.write_s.max(t.read_s).max(self.kernel_s()),
+            (Overlap::InLane, Duplex::Half) => (t.write_s + t.read_s).max(self.kernel_s()),
+            (Overlap::Queued, _) => self.kernel_s(),
         }
     }
 
@@ -407,7 +411,7 @@ pub enum SettingError {
         field: Field,
     },
     /// A memory limit that does not hold one buffer set for each lane.
-    #[error("{field} is {limit_bytes} B: one buffer set for each of {lanes} lanes needs {needed_bytes} B")]
+    #[error("{field} is {limit_bytes} B: one buffer set for each lane ({lanes}) takes {needed_bytes} B")]
     Memory {
         /// Which.
         field: Field,
@@ -419,7 +423,7 @@ pub enum SettingError {
         lanes: usize,
     },
     /// A latency limit that no number of buffer sets meets.
-    #[error("latency limit is {limit_s} s: no item can be done within less than {least_s} s, whatever N")]
+    #[error("latency limit is {}: an item takes {} at least, whatever N", Time(*.limit_s), Time(*.least_s))]
     Latency {
         /// The limit.
         limit_s: f64,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use nbuffer::measure::Stage;
-use nbuffer::plan::{Overlap, Plan, Resource, Time, Verdict};
+use nbuffer::plan::{IntelRule, Overlap, Plan, Resource, Time, Verdict};
 use nbuffer::schedule::{HostThreads, Sets};
 use nbuffer::summary::{Buffers, Bytes, ChosenBy, FORMAT, PlanSummary};
 use serde::Serialize;
@@ -86,6 +86,7 @@ struct Planned {
     wall_s: Option<f64>,
     stages: BTreeMap<&'static str, PlannedStage>,
     plan: PlanSummary,
+    intel_rule: IntelRule,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<Bytes>,
 }
@@ -100,7 +101,7 @@ impl Planned {
         let setting = &plan.setting;
         let wall_s = items.map(|items| plan.time_for_s(items));
         let bytes = plan.memory_bytes();
-        let stage = |stage: Stage| (stage.name(), PlannedStage { mean_s: setting.times.of(stage) });
+        let stages = Stage::ALL.map(|stage| (stage.name(), PlannedStage { mean_s: setting.times.of(stage) }));
         Planned {
             format: FORMAT,
             lanes: setting.lanes,
@@ -122,8 +123,9 @@ impl Planned {
             },
             items_per_s: items.zip(wall_s).map_or(1.0 / plan.period_s(), |(n, s)| n as f64 / s),
             wall_s,
-            stages: Stage::ALL.map(stage).into(),
+            stages: stages.into_iter().filter(|(_, stage)| stage.mean_s > 0.0).collect(),
             plan: PlanSummary::of(plan, chosen.measured_period_s),
+            intel_rule: plan.intel_rule(),
             bytes: (bytes > 0).then_some(Bytes { host: bytes, device: bytes }),
         }
     }
@@ -144,10 +146,9 @@ fn described(plan: &Plan, chosen: &Chosen, items: Option<u64>) -> String {
     bounds(&mut out, plan);
     say!(out, "");
     let buffers = format!(
-        "{} a lane{}; {} enough (N*), {} advised: {}",
+        "{} a lane{}; {} advised: {}",
         sets(setting.sets),
         by(chosen.buffers_by),
-        number(plan.buffers.enough),
         number(plan.buffers.advised),
         plan.buffers.why
     );

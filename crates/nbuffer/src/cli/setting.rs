@@ -11,7 +11,7 @@ use std::str::FromStr;
 use anyhow::{Context, bail};
 use nbuffer::measure::Stage;
 use nbuffer::plan::{
-    Field, Limits, Link, Overlap, Plan, SetBytes, Setting, SettingError, StageCv, StageTimes,
+    CV_MAX, Field, Limits, Link, Overlap, Plan, SetBytes, Setting, SettingError, StageCv, StageTimes,
 };
 use nbuffer::schedule::{Duplex, HostThreads, LIMIT, Sets};
 use nbuffer::summary::{ChosenBy, FORMAT};
@@ -440,7 +440,7 @@ fn scalar<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(from: D) -> Resul
     text.parse().map(Some).map_err(|error| serde::de::Error::custom(format!("`{text}`: {error}")))
 }
 
-/// A number from 0.
+/// A coefficient of variation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Ratio(f64);
 
@@ -449,8 +449,8 @@ impl FromStr for Ratio {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text.parse::<f64>() {
-            Ok(ratio) if ratio >= 0.0 && ratio.is_finite() => Ok(Ratio(ratio)),
-            _ => Err("a number from 0 is expected, as in 0.3".to_owned()),
+            Ok(ratio) if (0.0..=CV_MAX).contains(&ratio) => Ok(Ratio(ratio)),
+            _ => Err(format!("a number from 0 to {CV_MAX} is expected, as in 0.3")),
         }
     }
 }
