@@ -37,23 +37,12 @@ impl Plan {
                 text + "; more buffer sets or host threads give nothing"
             }
             Resource::Write => {
-                let half = self.gain(|s| s.times.write_s /= 2.0);
-                format!(
-                    "link-bound: half the bytes to the device give {half}; more buffer sets, host threads or lanes give nothing"
-                )
+                self.faster_link("half the bytes to the device give", |s| s.times.write_s /= 2.0)
             }
             Resource::Read => {
-                let half = self.gain(|s| s.times.read_s /= 2.0);
-                format!(
-                    "link-bound: half the bytes from the device give {half}; more buffer sets, host threads or lanes give nothing"
-                )
+                self.faster_link("half the bytes from the device give", |s| s.times.read_s /= 2.0)
             }
-            Resource::Link => {
-                let full = self.gain(|s| s.link.duplex = Duplex::Full);
-                format!(
-                    "link-bound: a full-duplex link gives {full}; more buffer sets, host threads or lanes give nothing"
-                )
-            }
+            Resource::Link => self.faster_link("a full-duplex link gives", |s| s.link.duplex = Duplex::Full),
             Resource::Source => {
                 let rest = self.gain(|s| s.source_s = 0.0);
                 format!(
@@ -66,6 +55,19 @@ impl Plan {
             }
             Resource::Buffers | Resource::Inputs | Resource::Outputs => self.more_sets(),
         }
+    }
+
+    fn faster_link(&self, change: &str, how: impl FnOnce(&mut Setting)) -> String {
+        let gain = self.gain(how);
+        let lanes = if self.setting.link.shared {
+            "more buffer sets, host threads or lanes give nothing".to_owned()
+        } else {
+            let more = self.gain(|s| s.lanes += 1);
+            format!(
+                "one more lane with its own link gives {more}; more buffer sets or host threads give nothing"
+            )
+        };
+        format!("link-bound: {change} {gain}; {lanes}")
     }
 
     fn more_threads(&self) -> String {

@@ -22,8 +22,6 @@ use super::{Status, emit};
     after_help = "Example: nbuffer plan --ip 4ms --w 500us --k 2ms --r 500us --op 1ms --host-threads 2"
 )]
 pub(super) struct Args {
-    #[command(flatten)]
-    setting: SettingArgs,
     /// How long a stream of so many items takes
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     items: Option<u64>,
@@ -40,6 +38,9 @@ pub(super) struct Args {
     /// As JSON, in the format of a run's summary
     #[arg(long)]
     json: bool,
+    // Last, since its heading holds for all that follows.
+    #[command(flatten)]
+    setting: SettingArgs,
 }
 
 pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
