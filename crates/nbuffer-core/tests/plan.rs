@@ -667,6 +667,11 @@ fn intels_rule_beside_the_plan() {
     check(Setting { launch_s: 0.5, ..joint(both) }, Some(3), Some(4), Hopeful, Agrees);
     check(Setting { source_s: 9.0, ..joint(both) }, Some(3), Some(4), Careful, Careful);
     check(joint(times(1.0, 1.0, 0.0, 1.0, 1.0)), None, None, Silent, Silent);
+    let silent_on = |setting: Setting| planned(&setting).intel_rule().silent_on;
+    assert!(silent_on(joint(both)).is_empty());
+    let all = Setting { lanes: 2, launch_s: 0.1, source_s: 0.1, link, cv: StageCv::all(0.5), ..joint(both) };
+    let words = ["several lanes", "launch overhead", "the source", "stages that share a server", "jitter"];
+    assert_eq!(silent_on(all), words);
     // Too few threads of the setting's own are not what it is judged by.
     let few = HostThreads::Split { preprocess: 1, postprocess: 1 };
     check(

@@ -24,6 +24,9 @@ pub struct IntelRule {
     pub why: &'static str,
     /// How its cores compare with the host threads that are enough.
     pub cores_verdict: Verdict,
+    /// What this setting has that the rule does not speak of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub silent_on: Vec<&'static str>,
 }
 
 /// How a rule compares with a plan.
@@ -64,12 +67,14 @@ impl IntelRule {
     pub(super) fn of(plan: &Plan) -> IntelRule {
         let setting = &plan.setting;
         let t = &setting.times;
+        let silent_on = silent_on(plan);
         let silent = |why| IntelRule {
             buffers: None,
             cores: None,
             verdict: Verdict::Silent,
             why,
             cores_verdict: Verdict::Silent,
+            silent_on: silent_on.clone(),
         };
         if t.kernel_s == 0.0 {
             return silent("it counts in kernels, and there is none");
@@ -91,7 +96,7 @@ impl IntelRule {
             } else {
                 (Verdict::Agrees, "transfers or calls take longer than the kernel: no N keeps it busy")
             };
-            return IntelRule { buffers: None, cores: None, verdict, why, cores_verdict: Verdict::Silent };
+            return IntelRule { verdict, ..silent(why) };
         }
         let longer_s = (t.read_s + t.postprocess_s).max(t.preprocess_s + t.write_s);
         let rest = if longer_s > 0.0 { super::fits(longer_s, t.kernel_s) } else { 0 };
@@ -113,14 +118,21 @@ impl IntelRule {
             HostThreads::Shared(n) => n,
             HostThreads::Split { preprocess, postprocess } => preprocess.saturating_add(postprocess),
         };
-        IntelRule {
-            buffers: Some(buffers),
-            cores: Some(cores),
-            verdict,
-            why,
-            cores_verdict: Verdict::of(cores, threads),
-        }
+        let cores_verdict = Verdict::of(cores, threads);
+        IntelRule { buffers: Some(buffers), cores: Some(cores), verdict, why, cores_verdict, silent_on }
     }
+}
+
+fn silent_on(plan: &Plan) -> Vec<&'static str> {
+    let (setting, spare) = (&plan.setting, plan.buffers.spare);
+    let all = [
+        (setting.lanes > 1, "several lanes"),
+        (setting.launch_s > 0.0, "launch overhead"),
+        (setting.source_s > 0.0, "the source"),
+        (spare.shared > 0, "stages that share a server"),
+        (spare.jitter > 0, "jitter"),
+    ];
+    all.into_iter().filter(|(has, _)| *has).map(|(_, what)| what).collect()
 }
 
 /// The plan with host threads that never bind.

@@ -227,9 +227,13 @@ fn intel(plan: &Plan) -> String {
         Verdict::Silent => String::new(),
         verdict => format!("; its cores: {}", verdict.name()),
     };
+    let silent_on = match &rule.silent_on[..] {
+        [] => String::new(),
+        all => format!("; silent on {}", all.join(", ")),
+    };
     match rule.verdict {
         Verdict::Silent => format!("silent: {}", rule.why),
-        verdict => format!("{asks}: {}, {}{cores}", verdict.name(), rule.why),
+        verdict => format!("{asks}: {}, {}{cores}{silent_on}", verdict.name(), rule.why),
     }
 }
 

@@ -75,7 +75,8 @@ fn says_what_limits_and_what_would_help() {
         "the device computes 80.0 %",
         "8.00 ms when nothing is waited for; an item stays 20.00 ms once all is in use",
         "1000 items in 2.51 s",
-        "Intel's rule N = 4 with 6 cores: agrees, the same bound; its cores: too careful",
+        "Intel's rule N = 4 with 6 cores: agrees, the same bound; its cores: too careful; silent on \
+         stages that share a server",
         "advice host-bound: 3 host threads instead of 2 give 1.25x (then the device is the limit); \
          more buffer sets give nothing",
         "advice 6 buffer sets a lane are enough; the others make each item 5.00 ms later",
