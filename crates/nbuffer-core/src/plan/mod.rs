@@ -41,6 +41,7 @@
 
 mod advice;
 mod buffers;
+mod error;
 mod intel;
 mod pools;
 mod setting;
@@ -49,11 +50,10 @@ use serde::Serialize;
 
 pub use advice::Time;
 pub use buffers::{BufferNeed, Cap, Spare};
+pub use error::{Field, SettingError};
 pub use intel::{IntelRule, Verdict};
 use pools::{Pool, fits};
-pub use setting::{
-    CV_MAX, Field, LONGEST_S, Limits, Link, Overlap, SetBytes, Setting, SettingError, StageCv, StageTimes,
-};
+pub use setting::{CV_MAX, LONGEST_S, Limits, Link, Overlap, SetBytes, Setting, StageCv, StageTimes};
 
 use crate::schedule::{Duplex, HostThreads, Sets};
 
@@ -101,16 +101,6 @@ impl Resource {
             Resource::Inputs => "inputs",
             Resource::Outputs => "outputs",
         }
-    }
-
-    /// Whether it is a pool of buffer sets.
-    pub const fn is_buffers(self) -> bool {
-        matches!(self, Resource::Buffers | Resource::Inputs | Resource::Outputs)
-    }
-
-    /// Whether it is host threads.
-    pub const fn is_host(self) -> bool {
-        matches!(self, Resource::Host | Resource::PreprocessThreads | Resource::PostprocessThreads)
     }
 }
 
