@@ -185,14 +185,15 @@ pub struct PlanSummary {
     pub slack: BTreeMap<&'static str, f64>,
     /// Buffer sets over all lanes that are enough. With split sets so many inputs, and so many outputs.
     pub buffers_enough: usize,
+    /// The same with what shared servers and jitter ask for, as far as limits allow.
+    pub buffers_advised: usize,
+    /// Why so many, for each lane.
+    pub buffers_why: String,
     /// Host threads that are enough.
     pub host_threads_enough: usize,
-    /// The period that was reached, of a run.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub measured_period_s: Option<f64>,
-    /// `period_s` over `measured_period_s`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub efficiency: Option<f64>,
+    /// What a run reached.
+    #[serde(flatten)]
+    pub reached: Option<Reached>,
     /// Time to the first result.
     pub latency_s: f64,
     /// How long an item stays on average when the source is never waited for.
@@ -213,6 +214,15 @@ pub struct PlanSummary {
     pub source_s: Option<f64>,
     /// What limits the period, what would help, what is superfluous.
     pub advice: Vec<String>,
+}
+
+/// What a run reached of its plan.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Reached {
+    /// The period, from the starts of kernels in steady state.
+    pub measured_period_s: f64,
+    /// The planned period over it.
+    pub efficiency: f64,
 }
 
 /// Memory.
@@ -273,22 +283,29 @@ impl PlanSummary {
         let setting = &plan.setting;
         let slack = plan.bounds[1..].iter().map(|b| b.resource);
         let slack = slack.filter_map(|r| Some((r.name(), plan.slack(r)?))).collect();
-        let of_lane = match plan.buffers.enough {
-            Sets::Joint(sets) => sets,
-            Sets::Split { inputs, outputs } => inputs.max(outputs),
+        let in_all = |sets| {
+            let of_lane: usize = match sets {
+                Sets::Joint(n) => n,
+                Sets::Split { inputs, outputs } => inputs.max(outputs),
+            };
+            of_lane.saturating_mul(setting.lanes)
         };
         let known = |seconds: f64| (seconds > 0.0).then_some(seconds);
         PlanSummary {
             period_s: plan.period_s(),
             binding: plan.binding().resource.name(),
             slack,
-            buffers_enough: of_lane.saturating_mul(setting.lanes),
+            buffers_enough: in_all(plan.buffers.enough),
+            buffers_advised: in_all(plan.buffers.advised),
+            buffers_why: plan.buffers.why.clone(),
             host_threads_enough: match plan.host_threads_enough {
                 HostThreads::Shared(threads) => threads,
                 HostThreads::Split { preprocess, postprocess } => preprocess.saturating_add(postprocess),
             },
-            measured_period_s,
-            efficiency: measured_period_s.filter(|&m| m > 0.0).map(|m| plan.period_s() / m),
+            reached: measured_period_s.map(|measured_period_s| Reached {
+                measured_period_s,
+                efficiency: if measured_period_s > 0.0 { plan.period_s() / measured_period_s } else { 0.0 },
+            }),
             latency_s: plan.latency_s,
             residence_s: plan.residence_s,
             cores_busy: plan.cores_busy(),

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use nbuffer_core::measure::{Nanos, Stage};
 use nbuffer_core::schedule::*;
+use nbuffer_core::trace::Unit;
 use nbuffer_core::virtual_time::*;
 use proptest::prelude::*;
 

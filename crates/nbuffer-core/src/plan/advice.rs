@@ -29,7 +29,7 @@ impl Plan {
                     s.lanes
                 );
                 if s.overlap == Overlap::None {
-                    let double = self.gain(|s| s.overlap = Overlap::InLane);
+                    let double = self.gain(double_buffer);
                     if double.factor > 1.0 {
                         text += &format!("; double buffering gives {double}");
                     }
@@ -37,23 +37,12 @@ impl Plan {
                 text + "; more buffer sets or host threads give nothing"
             }
             Resource::Write => {
-                let half = self.gain(|s| s.times.write_s /= 2.0);
-                format!(
-                    "link-bound: half the bytes to the device give {half}; more buffer sets, host threads or lanes give nothing"
-                )
+                self.faster_link("half the bytes to the device give", |s| s.times.write_s /= 2.0)
             }
             Resource::Read => {
-                let half = self.gain(|s| s.times.read_s /= 2.0);
-                format!(
-                    "link-bound: half the bytes from the device give {half}; more buffer sets, host threads or lanes give nothing"
-                )
+                self.faster_link("half the bytes from the device give", |s| s.times.read_s /= 2.0)
             }
-            Resource::Link => {
-                let full = self.gain(|s| s.link.duplex = Duplex::Full);
-                format!(
-                    "link-bound: a full-duplex link gives {full}; more buffer sets, host threads or lanes give nothing"
-                )
-            }
+            Resource::Link => self.faster_link("a full-duplex link gives", |s| s.link.duplex = Duplex::Full),
             Resource::Source => {
                 let rest = self.gain(|s| s.source_s = 0.0);
                 format!(
@@ -66,6 +55,19 @@ impl Plan {
             }
             Resource::Buffers | Resource::Inputs | Resource::Outputs => self.more_sets(),
         }
+    }
+
+    fn faster_link(&self, change: &str, how: impl FnOnce(&mut Setting)) -> String {
+        let gain = self.gain(how);
+        let lanes = if self.setting.link.shared {
+            "more buffer sets, host threads or lanes give nothing".to_owned()
+        } else {
+            let more = self.gain(|s| s.lanes += 1);
+            format!(
+                "one more lane with its own link gives {more}; more buffer sets or host threads give nothing"
+            )
+        };
+        format!("link-bound: {change} {gain}; {lanes}")
     }
 
     fn more_threads(&self) -> String {
@@ -185,7 +187,8 @@ impl Plan {
     fn gain(&self, change: impl FnOnce(&mut Setting)) -> Gain {
         match self.with(change) {
             Some(plan) => {
-                Gain { factor: self.period_s() / plan.period_s(), then: Some(plan.binding().resource) }
+                let (now, then) = (self.binding().resource, plan.binding().resource);
+                Gain { factor: self.period_s() / plan.period_s(), then: (then != now).then_some(then) }
             }
             None => Gain { factor: 1.0, then: None },
         }
@@ -195,7 +198,7 @@ impl Plan {
 /// What a change gives.
 struct Gain {
     factor: f64,
-    /// What sets the period after it.
+    /// What sets the period after it, if that is something else.
     then: Option<Resource>,
 }
 
@@ -240,6 +243,13 @@ impl fmt::Display for Time {
             s => write!(f, "{:.0} ns", s * 1e9),
         }
     }
+}
+
+/// What a call costs beside its stages stays.
+fn double_buffer(s: &mut Setting) {
+    let beside_s = s.times.call_s - s.in_call_s();
+    s.overlap = Overlap::InLane;
+    s.times.call_s = if beside_s > 0.0 { s.in_call_s() + beside_s } else { 0.0 };
 }
 
 fn sets(sets: Sets) -> String {

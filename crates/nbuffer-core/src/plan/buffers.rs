@@ -54,7 +54,7 @@ impl BufferNeed {
             _ => Sets::Joint(f(each[0])),
         };
         let enough = sets(&|n| n);
-        let spare = Spare::of(setting, enough, res.resource);
+        let spare = Spare::of(setting, enough, res);
         let largest = each.iter().copied().max().unwrap_or(1);
         let cap = Cap::of(setting, largest, res)?;
         let most = cap.map_or(LIMIT, |cap| cap.sets);
@@ -66,35 +66,46 @@ impl BufferNeed {
 }
 
 impl Spare {
-    fn of(setting: &Setting, enough: Sets, binding: Resource) -> Self {
-        let shared = setting.shared_servers(enough).map(|server| if server == binding { 2 } else { 1 }).max();
-        let (jitter, jitter_covered) = jitter_spare(setting);
+    fn of(setting: &Setting, enough: Sets, res: Bound) -> Self {
+        let shared = setting.shared_servers(enough).map(|s| if s == res.resource { 2 } else { 1 }).max();
+        let (jitter, jitter_covered) = jitter_spare(setting, res.period_s);
         Spare { shared: shared.unwrap_or(0), jitter, jitter_covered }
     }
 }
+
+/// A kernel that varies less than this counts as one that does not vary: measured times always vary a little.
+const KERNEL_STEADY: f64 = 0.05;
 
 /// Spare sets against jitter, by simulation: 60 random kernel-bound settings, joint sets, ample host threads,
 /// full duplex, lognormal times, 5,000 items. For each coefficient of variation the fewest spare sets at which
 /// the kernel kept on average at least 99 % of its throughput, and whether there are such.
 ///
 /// For other layouts and other binding resources it is a guide.
-fn jitter_spare(setting: &Setting) -> (usize, bool) {
-    let cv = |stages: &[Stage]| {
-        let used = stages.iter().filter(|&&stage| setting.times.of(stage) > 0.0);
-        used.map(|&stage| setting.cv.of(stage)).fold(0.0, f64::max)
-    };
-    let kernel_cv = cv(&[Stage::Kernel]);
-    let most_cv = cv(&Stage::ALL);
-    let steps: &[(f64, usize)] = if kernel_cv > 0.0 {
+fn jitter_spare(setting: &Setting, period_s: f64) -> (usize, bool) {
+    let kernel_varies = setting.cv.kernel > KERNEL_STEADY;
+    let steps: &[(f64, usize)] = if kernel_varies {
         // At a coefficient of variation of 1, 4 spare sets keep 97.5 %, and as many again no more.
         &[(0.3, 1), (0.5, 2)]
     } else {
         &[(0.1, 0), (0.3, 1), (0.5, 1), (1.0, 4)]
     };
-    if most_cv == 0.0 {
-        return (0, true);
+    let spread = spread(setting, kernel_varies, period_s);
+    steps.iter().find(|(up_to, _)| spread <= *up_to).map_or((4, false), |&(_, spare)| (spare, true))
+}
+
+/// One coefficient of variation for the stages that vary: of their standard deviations to their times, both as the
+/// root of the sum of squares. So it is that of the stages where they all have the same, and a stage that takes next
+/// to nothing does not count, however much it varies. Stages that together take less than a period count for less.
+fn spread(setting: &Setting, kernel_varies: bool, period_s: f64) -> f64 {
+    let varies = |stage: &Stage| kernel_varies || *stage != Stage::Kernel;
+    let times = Stage::ALL.into_iter().filter(varies).map(|s| (setting.times.of(s), setting.cv.of(s)));
+    let [mut sum, mut squares, mut variances] = [0.0; 3];
+    for (time_s, cv) in times {
+        sum += time_s;
+        squares += time_s * time_s;
+        variances += (time_s * cv).powi(2);
     }
-    steps.iter().find(|(up_to, _)| most_cv <= *up_to).map_or((4, false), |&(_, spare)| (spare, true))
+    if squares > 0.0 { (variances / squares).sqrt() * (sum / period_s).min(1.0) } else { 0.0 }
 }
 
 impl Cap {
@@ -161,23 +172,26 @@ pub(super) fn residence_s(setting: &Setting, period_s: f64, source_binds: bool) 
 }
 
 fn why(setting: &Setting, enough: Sets, spare: &Spare, cap: Option<Cap>) -> String {
-    let mut why = "N* by the bound of the buffer sets".to_owned();
+    let mut why = match enough {
+        Sets::Joint(n) => format!("N* = {n}"),
+        Sets::Split { inputs, outputs } => format!("N* = {inputs} + {outputs}"),
+    };
     if setting.overlap == Overlap::InLane {
-        why += ", with those that wait for the calls of two later items";
+        why += ", two of them for results that come two calls late";
     }
     if spare.shared > 0 {
         let servers: Vec<&str> = setting
             .shared_servers(enough)
             .map(|r| if r == Resource::Link { "the half-duplex link" } else { "the host threads" })
             .collect();
-        let limit = if spare.shared == 2 { ", the limit itself" } else { "" };
-        why += &format!("; +{} for stages that share {}{limit}", spare.shared, servers.join(" and "));
+        let limit = if spare.shared == 2 { " (the limit itself)" } else { "" };
+        why += &format!(", +{} for stages that share {}{limit}", spare.shared, servers.join(" and "));
     }
     if spare.jitter > 0 {
-        why += &format!("; +{} for times that vary", spare.jitter);
+        why += &format!(", +{} for times that vary", spare.jitter);
     }
     if !spare.jitter_covered {
-        why += ", though no small number makes up for so much";
+        why += " (no small number makes up for so much)";
     }
     if let Some(Cap { sets, limit }) = cap {
         why += &format!("; the {limit} limit allows {sets}");

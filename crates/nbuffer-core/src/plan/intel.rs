@@ -4,15 +4,19 @@
 //!
 //! It asks for the N that keeps one kernel busy.
 
+use serde::Serialize;
+
 use super::{Overlap, Plan, Setting};
 use crate::schedule::{Duplex, HostThreads, Sets};
 
 /// What Intel's rule says.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct IntelRule {
     /// The least N that meets it; `None` when none does, since R + W > K.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub buffers: Option<usize>,
     /// The host cores it asks for, 2(N - 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cores: Option<usize>,
     /// How its N compares with the plan's N*, at a period as good as the device, the link and the source allow.
     pub verdict: Verdict,
@@ -20,10 +24,14 @@ pub struct IntelRule {
     pub why: &'static str,
     /// How its cores compare with the host threads that are enough.
     pub cores_verdict: Verdict,
+    /// What this setting has that the rule does not speak of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub silent_on: Vec<&'static str>,
 }
 
 /// How a rule compares with a plan.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// It asks for as much.
     Agrees,
@@ -59,12 +67,14 @@ impl IntelRule {
     pub(super) fn of(plan: &Plan) -> IntelRule {
         let setting = &plan.setting;
         let t = &setting.times;
+        let silent_on = silent_on(plan);
         let silent = |why| IntelRule {
             buffers: None,
             cores: None,
             verdict: Verdict::Silent,
             why,
             cores_verdict: Verdict::Silent,
+            silent_on: silent_on.clone(),
         };
         if t.kernel_s == 0.0 {
             return silent("it counts in kernels, and there is none");
@@ -86,7 +96,7 @@ impl IntelRule {
             } else {
                 (Verdict::Agrees, "transfers or calls take longer than the kernel: no N keeps it busy")
             };
-            return IntelRule { buffers: None, cores: None, verdict, why, cores_verdict: Verdict::Silent };
+            return IntelRule { verdict, ..silent(why) };
         }
         let longer_s = (t.read_s + t.postprocess_s).max(t.preprocess_s + t.write_s);
         let rest = if longer_s > 0.0 { super::fits(longer_s, t.kernel_s) } else { 0 };
@@ -108,14 +118,21 @@ impl IntelRule {
             HostThreads::Shared(n) => n,
             HostThreads::Split { preprocess, postprocess } => preprocess.saturating_add(postprocess),
         };
-        IntelRule {
-            buffers: Some(buffers),
-            cores: Some(cores),
-            verdict,
-            why,
-            cores_verdict: Verdict::of(cores, threads),
-        }
+        let cores_verdict = Verdict::of(cores, threads);
+        IntelRule { buffers: Some(buffers), cores: Some(cores), verdict, why, cores_verdict, silent_on }
     }
+}
+
+fn silent_on(plan: &Plan) -> Vec<&'static str> {
+    let (setting, spare) = (&plan.setting, plan.buffers.spare);
+    let all = [
+        (setting.lanes > 1, "several lanes"),
+        (setting.launch_s > 0.0, "launch overhead"),
+        (setting.source_s > 0.0, "the source"),
+        (spare.shared > 0, "stages that share a server"),
+        (spare.jitter > 0, "jitter"),
+    ];
+    all.into_iter().filter(|(has, _)| *has).map(|(_, what)| what).collect()
 }
 
 /// The plan with host threads that never bind.

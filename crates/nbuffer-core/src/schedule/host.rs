@@ -11,7 +11,6 @@ pub(super) struct Host {
     preprocessing_max: usize,
     postprocessing_max: usize,
     busy_max: usize,
-    threads: HostThreads,
 }
 
 impl Host {
@@ -23,7 +22,6 @@ impl Host {
             preprocessing_max: 0,
             postprocessing_max: 0,
             busy_max: 0,
-            threads,
         };
         host.set_threads(threads);
         host

@@ -2,9 +2,10 @@
 
 use super::agenda::Happening;
 use super::server::Job;
-use super::{DeviceModel, Simulation, Unit, Watch};
+use super::{DeviceModel, Simulation, Watch};
 use crate::measure::{Nanos, Stage};
 use crate::schedule::{Duplex, Event, Transit};
+use crate::trace::Unit;
 
 #[derive(Clone, Debug)]
 pub(super) struct Lane {

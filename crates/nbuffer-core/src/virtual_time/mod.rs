@@ -32,7 +32,7 @@ mod items;
 mod server;
 mod setup;
 mod simulation;
-mod span;
+
 mod threads;
 mod times;
 mod watch;
@@ -40,6 +40,6 @@ mod watch;
 pub use chaos::{Chaos, Violation, chaos, chaos_stream};
 pub use setup::{DeviceModel, Fault, Links, Setup, SetupError, Source};
 pub use simulation::{Run, Simulation};
-pub use span::{Span, Unit};
+
 pub use times::{LONGEST, StageTimes, Times};
 pub use watch::{Delivery, Recording, Spans, Watch};

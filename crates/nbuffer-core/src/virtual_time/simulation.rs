@@ -7,11 +7,12 @@ use super::items::{Item, Items};
 use super::server::Server;
 use super::threads::{HostStep, Threads};
 use super::times::Sampler;
-use super::{Delivery, Fault, Setup, SetupError, Span, Unit, Watch};
+use super::{Delivery, Fault, Setup, SetupError, Watch};
 use crate::measure::{Measures, Nanos, Stage};
 use crate::schedule::{
     Command, ConfigError, Duplex, Event, HostThreads, Schedule, Sequence, Sets, Step, Totals,
 };
+use crate::trace::{Span, Unit};
 
 /// What a simulation came to.
 #[derive(Clone, Debug)]

@@ -1,8 +1,8 @@
 //! Who looks on while a simulation runs.
 
-use super::span::Span;
 use crate::measure::Nanos;
 use crate::schedule::{Outcome, Sequence};
+use crate::trace::Span;
 
 /// A result handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -89,7 +89,9 @@ impl Chart {
             .label_style(("sans-serif", 14))
             .x_labels(((x_max - x_min) as usize + 1).min(16))
             .x_label_formatter(&|x| if x.fract() == 0.0 { format!("{x:.0}") } else { String::new() })
-            .light_line_style(WHITE)
+            .max_light_lines(1)
+            .light_line_style(RGBColor(225, 225, 225))
+            .bold_line_style(RGBColor(225, 225, 225))
             .draw()
             .map_err(|e| e.to_string())?;
         for (number, series) in self.series.iter().enumerate() {
@@ -132,6 +134,10 @@ impl Chart {
         ends.sort_by_key(|(y_px, _)| *y_px);
         for i in 1..ends.len() {
             ends[i].0 = ends[i].0.max(ends[i - 1].0 + LINE_PX);
+        }
+        let bottom = chart.plotting_area().get_pixel_range().1.end;
+        for (i, end) in ends.iter_mut().rev().enumerate() {
+            end.0 = end.0.min(bottom - i as i32 * LINE_PX);
         }
         ends
     }

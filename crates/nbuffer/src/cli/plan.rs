@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use nbuffer::measure::Stage;
-use nbuffer::plan::{Overlap, Plan, Resource, Time, Verdict};
+use nbuffer::plan::{IntelRule, Overlap, Plan, Resource, Time, Verdict};
 use nbuffer::schedule::{HostThreads, Sets};
 use nbuffer::summary::{Buffers, Bytes, ChosenBy, FORMAT, PlanSummary};
 use serde::Serialize;
@@ -22,8 +22,6 @@ use super::{Status, emit};
     after_help = "Example: nbuffer plan --ip 4ms --w 500us --k 2ms --r 500us --op 1ms --host-threads 2"
 )]
 pub(super) struct Args {
-    #[command(flatten)]
-    setting: SettingArgs,
     /// How long a stream of so many items takes
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     items: Option<u64>,
@@ -40,6 +38,9 @@ pub(super) struct Args {
     /// As JSON, in the format of a run's summary
     #[arg(long)]
     json: bool,
+    // Last, since its heading holds for all that follows.
+    #[command(flatten)]
+    setting: SettingArgs,
 }
 
 pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
@@ -86,6 +87,7 @@ struct Planned {
     wall_s: Option<f64>,
     stages: BTreeMap<&'static str, PlannedStage>,
     plan: PlanSummary,
+    intel_rule: IntelRule,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<Bytes>,
 }
@@ -100,7 +102,7 @@ impl Planned {
         let setting = &plan.setting;
         let wall_s = items.map(|items| plan.time_for_s(items));
         let bytes = plan.memory_bytes();
-        let stage = |stage: Stage| (stage.name(), PlannedStage { mean_s: setting.times.of(stage) });
+        let stages = Stage::ALL.map(|stage| (stage.name(), PlannedStage { mean_s: setting.times.of(stage) }));
         Planned {
             format: FORMAT,
             lanes: setting.lanes,
@@ -125,8 +127,9 @@ impl Planned {
             },
             items_per_s: items.zip(wall_s).map_or(1.0 / plan.period_s(), |(n, s)| n as f64 / s),
             wall_s,
-            stages: Stage::ALL.map(stage).into(),
+            stages: stages.into_iter().filter(|(_, stage)| stage.mean_s > 0.0).collect(),
             plan: PlanSummary::of(plan, chosen.measured_period_s),
+            intel_rule: plan.intel_rule(),
             bytes: (bytes > 0).then_some(Bytes { host: bytes, device: bytes }),
         }
     }
@@ -147,10 +150,9 @@ fn described(plan: &Plan, chosen: &Chosen, items: Option<u64>) -> String {
     bounds(&mut out, plan);
     say!(out, "");
     let buffers = format!(
-        "{} a lane{}; {} enough (N*), {} advised: {}",
+        "{} a lane{}; {} advised: {}",
         sets(setting.sets),
         by(chosen.buffers_by),
-        number(plan.buffers.enough),
         number(plan.buffers.advised),
         plan.buffers.why
     );
@@ -228,9 +230,13 @@ fn intel(plan: &Plan) -> String {
         Verdict::Silent => String::new(),
         verdict => format!("; its cores: {}", verdict.name()),
     };
+    let silent_on = match &rule.silent_on[..] {
+        [] => String::new(),
+        all => format!("; silent on {}", all.join(", ")),
+    };
     match rule.verdict {
         Verdict::Silent => format!("silent: {}", rule.why),
-        verdict => format!("{asks}: {}, {}{cores}", verdict.name(), rule.why),
+        verdict => format!("{asks}: {}, {}{cores}{silent_on}", verdict.name(), rule.why),
     }
 }
 

@@ -185,16 +185,16 @@ impl Swept {
     pub(super) fn table(&self) -> String {
         let mut out = String::new();
         for axis in &self.axes {
-            out += &format!("{:>13}", axis.varied.name());
+            out += &format!("{:>14}", axis.varied.name());
         }
-        say!(out, "{:>12}{:>14}{:>12}  limited by", "period", "items a second", "item stays");
+        say!(out, "{:>12}{:>16}{:>12}  limited by", "period", "items a second", "item stays");
         for Point { at, outcome } in &self.points {
             for n in at {
-                out += &format!("{n:>13}");
+                out += &format!("{n:>14}");
             }
             let Outcome { period_s, limit, residence_s } = *outcome;
             let (period, stays) = (Time(period_s).to_string(), Time(residence_s).to_string());
-            say!(out, "{period:>12}{:>14.1}{stays:>12}  {limit}", 1.0 / period_s);
+            say!(out, "{period:>12}{:>16.1}{stays:>12}  {limit}", 1.0 / period_s);
         }
         out
     }
@@ -235,7 +235,7 @@ impl Swept {
             );
         }
         let series = (0..lines).map(|line| Series {
-            label: second.map(|axis| format!("{} {}", axis.values[line], axis.varied.name())),
+            label: second.map(|axis| format!("{} = {}", axis.varied.name(), axis.values[line])),
             // The second resource varies fastest.
             points: self
                 .points

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use nbuffer::plan::Time;
-use nbuffer::summary::{PlanSummary, Summary};
+use nbuffer::summary::{PlanSummary, Reached, Summary};
 
 /// The closing table of a run.
 pub(super) fn closing(summary: &Summary) -> String {
@@ -81,8 +81,8 @@ fn limit(plan: &PlanSummary, summary: &Summary) -> String {
         _ => "the source",
     };
     let mut text = format!("{binding}: {} an item possible", time(plan.period_s));
-    if let (Some(period_s), Some(efficiency)) = (plan.measured_period_s, plan.efficiency) {
-        text += &format!(", {} reached ({:.1} %)", time(period_s), 100.0 * efficiency);
+    if let Some(Reached { measured_period_s, efficiency }) = plan.reached {
+        text += &format!(", {} reached ({:.1} %)", time(measured_period_s), 100.0 * efficiency);
     }
     let sets = summary.buffers.depth * summary.lanes;
     match plan.binding {

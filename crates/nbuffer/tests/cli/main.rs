@@ -6,6 +6,7 @@ mod failures;
 mod files;
 mod fixtures;
 mod inspects;
+mod plan;
 mod process;
 mod refusals;
 mod stdin;

@@ -3,10 +3,11 @@
 
 use std::collections::HashMap;
 
-use super::super::{Delivery, Fault, Setup, Simulation, Span, Unit, Watch};
+use super::super::{Delivery, Fault, Setup, Simulation, Watch};
 use super::owner::{Owner, owners};
 use crate::measure::{Nanos, Stage};
 use crate::schedule::{HostThreads, Order, Outcome, SetState, Sets};
+use crate::trace::{Span, Unit};
 
 pub(super) struct Checker {
     order: Order,

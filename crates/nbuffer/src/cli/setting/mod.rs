@@ -3,10 +3,10 @@
 //! `plan` and `simulate` flatten [`SettingArgs`]. A TOML file holds the same values under the same names, and
 //! the summary of a run holds most of them; what a flag gives comes first, then the file, then the run.
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod run;
+mod values;
+
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use anyhow::{Context, bail};
 use nbuffer::measure::Stage;
@@ -14,11 +14,11 @@ use nbuffer::plan::{
     Field, Limits, Link, Overlap, Plan, SetBytes, Setting, SettingError, StageCv, StageTimes,
 };
 use nbuffer::schedule::{Duplex, HostThreads, LIMIT, Sets};
-use nbuffer::summary::{ChosenBy, FORMAT};
-use serde::de::{Deserialize, Deserializer, Visitor};
+use nbuffer::summary::ChosenBy;
 
+use self::run::Run;
+use self::values::{Count, DuplexArg, Layout, Links, OneOrTwo, OverlapArg, Ratio, scalar};
 use super::duration::{Bytes, Seconds, SomeSeconds};
-use super::values::count;
 
 /// Flags of a pipeline, and files that hold what no flag gives.
 #[derive(Debug, clap::Args)]
@@ -161,10 +161,8 @@ impl SettingArgs {
         let from = self.from.as_deref().map(Run::read).transpose()?;
         let file = self.setting.as_deref().map(read_toml).transpose()?.unwrap_or_default();
         let given = self.given.clone().or(file);
-        let measured_period_s = from
-            .as_ref()
-            .and_then(|run| run.plan.as_ref()?.measured_period_s)
-            .filter(|_| given == Given::default());
+        let measured_period_s =
+            from.as_ref().and_then(Run::measured_period_s).filter(|_| given == Given::default());
         let given = match &from {
             Some(run) => given.or(run.given()?),
             None => given,
@@ -327,242 +325,4 @@ fn read_toml(path: &Path) -> anyhow::Result<Given> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("cannot read --setting `{}`", path.display()))?;
     toml::from_str(&text).with_context(|| format!("--setting `{}`", path.display()))
-}
-
-/// What a plan needs of a run's summary.
-#[derive(Debug, serde::Deserialize)]
-struct Run {
-    format: u32,
-    lanes: usize,
-    buffers: RunBuffers,
-    double_buffer: bool,
-    host_threads: usize,
-    stages: BTreeMap<String, RunStage>,
-    plan: Option<RunPlan>,
-}
-
-#[derive(Debug, serde::Deserialize)]
-struct RunBuffers {
-    depth: usize,
-}
-
-#[derive(Debug, serde::Deserialize)]
-struct RunStage {
-    mean_s: f64,
-}
-
-#[derive(Debug, serde::Deserialize)]
-struct RunPlan {
-    measured_period_s: Option<f64>,
-    lane: Option<String>,
-    link: Option<DuplexArg>,
-    call_s: Option<f64>,
-    source_s: Option<f64>,
-}
-
-impl Run {
-    fn read(path: &Path) -> anyhow::Result<Run> {
-        let named = || format!("--from `{}`", path.display());
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", named()))?;
-        let run: Run = serde_json::from_str(&text)
-            .with_context(|| format!("{}: this is not the summary of a run", named()))?;
-        if run.format != FORMAT {
-            bail!("{}: summary format {} is not known, only {FORMAT}", named(), run.format);
-        }
-        if run.stages.is_empty() {
-            bail!("{}: the summary holds no stage times", named());
-        }
-        Ok(run)
-    }
-
-    fn given(&self) -> anyhow::Result<Given> {
-        let mean = |stage: Stage| self.stages.get(stage.name()).map(|stage| Seconds(stage.mean_s));
-        let plan = self.plan.as_ref();
-        let overlap = match plan.and_then(|plan| plan.lane.as_deref()) {
-            Some(lane) => {
-                Some(lane.parse().map_err(|error| anyhow::anyhow!("--from: `plan.lane`: {error}"))?)
-            }
-            None if self.double_buffer => Some(OverlapArg(Overlap::InLane)),
-            None => {
-                tell!(
-                    "note: the run does not say how its lanes overlap: queued unless --overlap says otherwise"
-                );
-                None
-            }
-        };
-        Ok(Given {
-            ip: mean(Stage::Preprocess),
-            w: mean(Stage::Write),
-            k: mean(Stage::Kernel),
-            r: mean(Stage::Read),
-            op: mean(Stage::Postprocess),
-            buffers: Some(OneOrTwo::One(self.buffers.depth)),
-            host_threads: Some(OneOrTwo::One(self.host_threads)),
-            lanes: Some(Count(self.lanes)),
-            // What the calls of a run share is in what they took.
-            links: overlap.is_some_and(|o| o != OverlapArg(Overlap::Queued)).then_some(Links::PerLane),
-            overlap,
-            link: plan.and_then(|plan| plan.link),
-            call: plan.and_then(|plan| plan.call_s).map(Seconds),
-            source_interval: plan.and_then(|plan| plan.source_s).map(SomeSeconds),
-            ..Given::default()
-        })
-    }
-}
-
-/// Reads what a flag would read, from a text or a number.
-fn scalar<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(from: D) -> Result<Option<T>, D::Error> {
-    struct Scalar;
-    impl Visitor<'_> for Scalar {
-        type Value = String;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("a text or a number")
-        }
-
-        fn visit_str<E>(self, text: &str) -> Result<String, E> {
-            Ok(text.to_owned())
-        }
-
-        fn visit_i64<E>(self, number: i64) -> Result<String, E> {
-            Ok(number.to_string())
-        }
-
-        fn visit_u64<E>(self, number: u64) -> Result<String, E> {
-            Ok(number.to_string())
-        }
-
-        fn visit_f64<E>(self, number: f64) -> Result<String, E> {
-            Ok(number.to_string())
-        }
-    }
-    let text = from.deserialize_any(Scalar)?;
-    text.parse().map(Some).map_err(|error| serde::de::Error::custom(format!("`{text}`: {error}")))
-}
-
-/// A number from 0.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Ratio(f64);
-
-impl FromStr for Ratio {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.parse::<f64>() {
-            Ok(ratio) if ratio >= 0.0 && ratio.is_finite() => Ok(Ratio(ratio)),
-            _ => Err("a number from 0 is expected, as in 0.3".to_owned()),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Count(usize);
-
-impl FromStr for Count {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        count(text).map(Count)
-    }
-}
-
-/// `3` for both, or `2+1` for one and the other.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum OneOrTwo {
-    One(usize),
-    Two(usize, usize),
-}
-
-impl FromStr for OneOrTwo {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once('+') {
-            Some((a, b)) => Ok(OneOrTwo::Two(count(a.trim())?, count(b.trim())?)),
-            None => Ok(OneOrTwo::One(count(text)?)),
-        }
-    }
-}
-
-impl fmt::Display for OneOrTwo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            OneOrTwo::One(n) => write!(f, "{n}"),
-            OneOrTwo::Two(a, b) => write!(f, "{a}+{b}"),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct OverlapArg(Overlap);
-
-impl FromStr for OverlapArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "queued" => Ok(OverlapArg(Overlap::Queued)),
-            "blocking" => Ok(OverlapArg(Overlap::None)),
-            // As a flag, and as in a summary.
-            "double-buffer" | "double_buffered" => Ok(OverlapArg(Overlap::InLane)),
-            _ => Err("queued, blocking or double-buffer is expected".to_owned()),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct DuplexArg(Duplex);
-
-impl FromStr for DuplexArg {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "full" => Ok(DuplexArg(Duplex::Full)),
-            "half" => Ok(DuplexArg(Duplex::Half)),
-            _ => Err("full or half is expected".to_owned()),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for DuplexArg {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Layout {
-    Joint,
-    Split,
-}
-
-impl FromStr for Layout {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "joint" => Ok(Layout::Joint),
-            "split" => Ok(Layout::Split),
-            _ => Err("joint or split is expected".to_owned()),
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Links {
-    One,
-    PerLane,
-}
-
-impl FromStr for Links {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "one" => Ok(Links::One),
-            "per-lane" => Ok(Links::PerLane),
-            _ => Err("one or per-lane is expected".to_owned()),
-        }
-    }
 }
