@@ -88,18 +88,12 @@ fn buffers(facts: &Facts, report: &Report) -> Buffers {
         host_threads: decision.host_threads,
         why: decision.why.clone(),
     });
-    Buffers {
-        depth: report.sets.inputs().max(report.sets.outputs()),
-        inputs: report.sets.inputs(),
-        outputs: report.sets.outputs(),
-        chosen_by: facts.chosen_by,
-        why: match (facts.chosen_by, report.decisions.last()) {
-            (ChosenBy::User, _) => "asked for".to_owned(),
-            (ChosenBy::Auto, Some(last)) => last.why.clone(),
-            (ChosenBy::Auto, None) => {
-                "those to measure with: the run was too short to choose by what it measured".to_owned()
-            }
-        },
-        changes: changes.collect(),
-    }
+    let why = match (facts.chosen_by, report.decisions.last()) {
+        (ChosenBy::User, _) => "asked for".to_owned(),
+        (ChosenBy::Auto, Some(last)) => last.why.clone(),
+        (ChosenBy::Auto, None) => {
+            "those to measure with: the run was too short to choose by what it measured".to_owned()
+        }
+    };
+    Buffers { changes: changes.collect(), ..Buffers::of(report.sets, facts.chosen_by, why) }
 }

@@ -106,20 +106,14 @@ impl Planned {
         Planned {
             format: FORMAT,
             lanes: setting.lanes,
-            buffers: Buffers {
-                depth: match setting.sets {
-                    Sets::Joint(n) => n,
-                    Sets::Split { inputs, outputs } => inputs.max(outputs),
-                },
-                inputs: setting.sets.inputs(),
-                outputs: setting.sets.outputs(),
-                chosen_by: chosen.buffers_by,
-                why: match chosen.buffers_by {
+            buffers: Buffers::of(
+                setting.sets,
+                chosen.buffers_by,
+                match chosen.buffers_by {
                     ChosenBy::Auto => plan.buffers.why.clone(),
                     ChosenBy::User => "asked for".to_owned(),
                 },
-                changes: Vec::new(),
-            },
+            ),
             double_buffer: setting.overlap == Overlap::InLane,
             host_threads: match setting.host_threads {
                 HostThreads::Shared(threads) => threads,

@@ -42,7 +42,7 @@ pub(super) fn scalar<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(
 }
 
 /// A coefficient of variation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Deserialize)]
 pub(super) struct Ratio(pub(super) f64);
 
 impl FromStr for Ratio {
@@ -132,7 +132,8 @@ impl<'de> Deserialize<'de> for DuplexArg {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Layout {
     Joint,
     Split,
