@@ -59,7 +59,8 @@ pub struct Summary {
     /// Left out of runs with fewer than 16 kernels per lane on average: their period means nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanSummary>,
-    /// Memory of all buffer sets, and of the model on the device.
+    /// Memory of all buffer sets, and of the model on the device. Absent where their size is not known.
+    #[serde(skip_serializing_if = "Bytes::are_unknown")]
     pub bytes: Bytes,
     /// What a reader must know to trust the numbers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -236,6 +237,13 @@ pub struct Bytes {
     pub host: u64,
     /// On the device.
     pub device: u64,
+}
+
+impl Bytes {
+    /// Whether nothing is known of them: a buffer set has at least a byte.
+    fn are_unknown(&self) -> bool {
+        *self == Bytes::default()
+    }
 }
 
 impl StageSummary {
