@@ -19,15 +19,11 @@ const TOLERANCE: f64 = 1.02;
 
 /// In a line.
 pub(super) fn headline(streamed: &Streamed) -> String {
-    let Streamed { run, plan, .. } = streamed;
+    let run = &streamed.run;
     let seconds = run.end as f64 / 1e9;
     let rate = if seconds > 0.0 { run.totals.ok as f64 / seconds } else { 0.0 };
-    let limit = what(plan.binding().resource);
-    format!(
-        "{} in {} of virtual time ({rate:.1} a second), limited by {limit}\n",
-        plural(run.totals.taken, "item"),
-        Time(seconds)
-    )
+    let items = plural(run.totals.taken, "item");
+    format!("{items} in {} of virtual time ({rate:.1} a second)\n", Time(seconds))
 }
 
 /// In 80 columns.
@@ -53,6 +49,7 @@ pub(super) fn described(args: &Args, chosen: &Chosen, streamed: &Streamed) -> St
     if varies(&plan.setting) {
         row(&mut out, "times", &format!("drawn log-normally with seed {}", args.seed));
     }
+    row(&mut out, "limit", what(plan.binding().resource));
     row(&mut out, "period", &period(streamed, &args.faults));
     if let Some(measured_s) = chosen.measured_period_s {
         row(&mut out, "measured", &format!("the run it is taken from reached {}", Time(measured_s)));
