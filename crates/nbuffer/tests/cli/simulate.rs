@@ -275,6 +275,8 @@ fn what_goes_wrong_costs_what_it_must() {
 
     let cancelled = json_of(&format!("{EXAMPLE} --cancel-at 30ms"));
     assert!(number(&cancelled, "/wall_s") < 0.05 && cancelled["interrupted"] == true);
+    let at_once = json_of(&format!("{EXAMPLE} --cancel-at 0s"));
+    assert!(number(&at_once, "/wall_s") < 0.01 && at_once.get("kernel").is_none());
     let text = unwrapped(&simulated(&format!("{EXAMPLE} --cancel-at 30ms --timeline --ascii")).stdout);
     assert!(text.contains("cancelled; the others were never taken from the source"), "{text}");
 }
@@ -299,6 +301,12 @@ fn chooses_buffers_while_the_stream_runs_and_again_when_it_changes() {
     assert!(changed["buffers"]["changes"][1]["after_items"].as_u64().unwrap() >= 1000);
     let text = unwrapped(&simulated(&format!("{options} --host-change 1000:2")).stdout);
     assert!(text.contains("buffers chosen while the stream ran: 4 at"), "{text}");
+
+    let desk = Desk::new();
+    let file =
+        desk.write("setting.toml", "k = \"2ms\"\nip = \"4ms\"\nbuffers = \"auto\"\nhost-threads = 4\n");
+    let ran = run(args!["simulate", "--setting", file]).exit(0);
+    assert!(unwrapped(&ran.stdout).contains("buffers chosen while the stream ran: 3 at"), "{}", ran.stdout);
 
     let short = json_of(&format!("{EXAMPLE} --buffers auto --items 3"));
     assert_eq!(short["buffers"]["depth"], 2);

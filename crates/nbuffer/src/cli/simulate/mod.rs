@@ -89,15 +89,16 @@ impl Args {
 fn stream(args: &Args, setting: &Setting, tuned: bool) -> anyhow::Result<Stream> {
     let items = args.n_items();
     let setting = if tuned { stream::at_first(setting)? } else { *setting };
-    let length_s = Plan::new(&setting).map_err(named)?.time_for_s(items);
+    // What the period is to be compared with, once host stages take as long as they will.
+    let changed = args.faults.after_change(&setting);
+    let planned = Plan::new(&setting).map_err(named)?;
+    let planned_changed = Plan::new(&changed).map_err(|error| named(error).context("--host-change"))?;
+    let length_s = planned.time_for_s(items).max(planned_changed.time_for_s(items));
     if length_s > LONGEST_S {
         bail!("--items: {items} items take {length_s:.2e} s: up to a century of virtual time is possible");
     }
     let mut setup = Setup::from_setting(&setting, items, args.seed).map_err(named)?;
     args.faults.put_into(&mut setup);
-    // What the period is to be compared with, once host stages take as long as they will.
-    let changed = args.faults.after_change(&setting);
-    Plan::new(&changed).map_err(|error| named(error).context("--host-change"))?;
     Ok(Stream { setup, setting, changed, changes_at: args.faults.changes_at(), tuned })
 }
 

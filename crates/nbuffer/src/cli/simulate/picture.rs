@@ -53,7 +53,7 @@ impl PictureArgs {
 fn spans(stream: &Stream, streamed: &Streamed) -> anyhow::Result<Vec<Span>> {
     let taken = streamed.run.totals.taken;
     let lanes = stream.setup.schedule.lanes.len() as u64;
-    let part = 256 + 64 * lanes + 4 * stream.setup.schedule.window as u64;
+    let part = 256 + 16 * lanes + 4 * stream.setup.schedule.window as u64;
     let middle = taken / 2;
     let parts =
         [0..part, middle.saturating_sub(part / 2)..middle + part / 2, taken.saturating_sub(part)..taken];

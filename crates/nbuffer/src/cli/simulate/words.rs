@@ -152,10 +152,7 @@ fn period(streamed: &Streamed, faults: &FaultArgs) -> String {
     let mut text =
         format!("{} measured in steady state, {} planned: {difference}", Time(period_s), Time(planned_s));
     if ratio > TOLERANCE {
-        text += &match reason(plan, faults) {
-            Some(reason) => format!("; {reason}"),
-            None => String::new(),
-        };
+        text.extend(reason(plan, faults).map(|reason| format!("; {reason}")));
     }
     text
 }
