@@ -332,17 +332,19 @@ fn sweeps_as_plan_does_with_what_was_measured() {
     let mut all = simulate(&format!("{EXAMPLE} --sweep buffers=1..4,host-threads=2..3"));
     all.extend(args!["--csv", csv, "--svg", svg]);
     expect![[r#"
-               buffers  host-threads      period  items a second  item stays  limited by
-                     1             2     8.00 ms           125.0     8.00 ms  buffers
-                     1             3     8.00 ms           125.0     8.00 ms  buffers
-                     2             2     4.00 ms           250.0     8.00 ms  buffers
-                     2             3     4.00 ms           250.0     8.00 ms  buffers
-                     3             2     2.67 ms           375.0     8.00 ms  buffers
-                     3             3     2.67 ms           375.0     8.01 ms  buffers
-                     4             2     2.50 ms           400.0    10.00 ms  host
-                     4             3     2.00 ms           500.0     8.01 ms  device
+        buffers  host-threads      period  items a second  item stays  limited by
+        1             2     8.00 ms           125.0     8.00 ms  buffers
+        1             3     8.00 ms           125.0     8.00 ms  buffers
+        2             2     4.00 ms           250.0     8.00 ms  buffers
+        2             3     4.00 ms           250.0     8.00 ms  buffers
+        3             2     2.67 ms           375.0     8.00 ms  buffers
+        3             3     2.67 ms           375.0     8.01 ms  buffers
+        4             2     2.50 ms           400.0    10.00 ms  host
+        4             3     2.00 ms           500.0     8.01 ms  device
     "#]]
-    .assert_eq(&run(all).exit(0).stdout);
+    .assert_eq(
+        &run(all).exit(0).stdout.lines().fold(String::new(), |all, row| all + row.trim_start() + "\n"),
+    );
     let csv = fs::read_to_string(csv).unwrap();
     let rows: Vec<Vec<&str>> = csv.lines().map(|line| line.split(',').collect()).collect();
     assert_eq!((rows.len(), rows[0][2], rows[8][0], rows[8][5]), (9, "period_s", "4", "device"));
