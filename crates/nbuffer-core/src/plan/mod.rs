@@ -41,6 +41,7 @@
 
 mod advice;
 mod buffers;
+mod cause;
 mod error;
 mod intel;
 mod measured;

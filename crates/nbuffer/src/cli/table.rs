@@ -80,9 +80,13 @@ fn limit(plan: &PlanSummary, summary: &Summary) -> String {
         "buffers" => "too few buffer sets",
         _ => "the source",
     };
-    let mut text = format!("{binding}: {} an item possible", time(plan.period_s));
+    let mut text = format!("{binding}: {} an item planned", time(plan.period_s));
     if let Some(Reached { measured_period_s, efficiency }) = plan.reached {
-        text += &format!(", {} reached ({:.1} %)", time(measured_period_s), 100.0 * efficiency);
+        let difference = 100.0 * (1.0 / efficiency - 1.0);
+        text += &format!(", {} measured ({difference:+.1} %)", time(measured_period_s));
+    }
+    if let Some(cause) = &summary.likely_cause {
+        text += &format!(": {cause}");
     }
     let sets = summary.buffers.depth * summary.lanes;
     match plan.binding {
