@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use nbuffer::plan::Time;
-use nbuffer::summary::{PlanSummary, Reached, Summary};
+use nbuffer::summary::{Buffers, PlanSummary, Reached, Summary};
 
 /// The closing table of a run.
 pub(super) fn closing(summary: &Summary) -> String {
@@ -36,7 +36,7 @@ pub(super) fn closing(summary: &Summary) -> String {
         format!(
             "{}, {} each{double}, {}",
             plural(summary.lanes, "lane"),
-            plural(summary.buffers.depth, "buffer set"),
+            sets(&summary.buffers),
             plural(summary.host_threads, "host thread")
         ),
     );
@@ -67,6 +67,13 @@ pub(super) fn closing(summary: &Summary) -> String {
         row("note", remark.clone());
     }
     text
+}
+
+fn sets(buffers: &Buffers) -> String {
+    if buffers.inputs == buffers.outputs {
+        return plural(buffers.depth, "buffer set");
+    }
+    format!("{} + {} input and output sets", buffers.inputs, buffers.outputs)
 }
 
 /// What limited the run, and what would help.
