@@ -62,7 +62,8 @@ pub struct Summary {
     /// Why the run was not as fast as planned, or faster, where it differs by more than 2 %.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub likely_cause: Option<String>,
-    /// Memory of all buffer sets, and of the model on the device.
+    /// Memory of all buffer sets, and of the model on the device. Absent where their size is not known.
+    #[serde(skip_serializing_if = "Bytes::are_unknown")]
     pub bytes: Bytes,
     /// What a reader must know to trust the numbers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -239,6 +240,13 @@ pub struct Bytes {
     pub host: u64,
     /// On the device.
     pub device: u64,
+}
+
+impl Bytes {
+    /// Whether nothing is known of them: a buffer set has at least a byte.
+    fn are_unknown(&self) -> bool {
+        *self == Bytes::default()
+    }
 }
 
 impl StageSummary {

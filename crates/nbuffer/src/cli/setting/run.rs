@@ -10,7 +10,7 @@ use nbuffer::summary::FORMAT;
 
 use super::super::duration::{Seconds, SomeSeconds};
 use super::Given;
-use super::values::{Count, DuplexArg, Layout, Links, OneOrTwo, OverlapArg, Ratio};
+use super::values::{BuffersArg, Count, DuplexArg, Layout, Links, OneOrTwo, OverlapArg, Ratio};
 
 /// What a plan needs of a run's summary.
 #[derive(Debug, serde::Deserialize)]
@@ -104,10 +104,10 @@ impl Run {
             k_cv: cv(Stage::Kernel),
             r_cv: cv(Stage::Read),
             op_cv: cv(Stage::Postprocess),
-            buffers: Some(match layout {
+            buffers: Some(BuffersArg::Sets(match layout {
                 Layout::Joint => OneOrTwo::One(depth),
                 Layout::Split => OneOrTwo::Two(inputs, outputs),
-            }),
+            })),
             layout: Some(layout),
             host_threads: Some(OneOrTwo::One(self.host_threads)),
             lanes: Some(Count(self.lanes)),

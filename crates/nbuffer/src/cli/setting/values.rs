@@ -94,6 +94,24 @@ impl fmt::Display for OneOrTwo {
     }
 }
 
+/// Buffer sets: so many, or those that nbuffer chooses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum BuffersArg {
+    Auto,
+    Sets(OneOrTwo),
+}
+
+impl FromStr for BuffersArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(BuffersArg::Auto),
+            sets => sets.parse().map(BuffersArg::Sets),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct OverlapArg(pub(super) Overlap);
 
