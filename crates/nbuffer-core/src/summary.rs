@@ -59,6 +59,9 @@ pub struct Summary {
     /// Left out of runs with fewer than 16 kernels per lane on average: their period means nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanSummary>,
+    /// Why the run was not as fast as planned, or faster, where it differs by more than 2 %.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub likely_cause: Option<String>,
     /// Memory of all buffer sets, and of the model on the device. Absent where their size is not known.
     #[serde(skip_serializing_if = "Bytes::are_unknown")]
     pub bytes: Bytes,

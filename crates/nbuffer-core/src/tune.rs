@@ -144,8 +144,7 @@ impl Tuner {
         let has_enough = at_least(now, plan.buffers.enough);
         let spare = if is_slow && has_enough { advised } else { Sets::Joint(1) };
         let wanted = at_most(larger(now, larger(plan.buffers.enough, spare)), advised, now);
-        let surplus = plan.buffers.cap.is_some_and(|cap| !at_least(like(now, cap.sets), now));
-        if surplus {
+        if plan.buffers.cap.is_some() && !at_least(advised, now) {
             return smaller(now, advised);
         }
         let far_too_many = now.inputs() >= advised.inputs() + 2 && now.outputs() >= advised.outputs() + 2;
@@ -174,11 +173,6 @@ fn at_most(wanted: Sets, advised: Sets, now: Sets) -> Sets {
 
 fn at_least(a: Sets, b: Sets) -> bool {
     a.inputs() >= b.inputs() && a.outputs() >= b.outputs()
-}
-
-/// `n` sets in the layout of another.
-fn like(layout: Sets, n: usize) -> Sets {
-    both(layout, Sets::Joint(n), |_, n| n)
 }
 
 fn both(a: Sets, b: Sets, f: fn(usize, usize) -> usize) -> Sets {
