@@ -229,6 +229,27 @@ fn a_stream_too_short_for_a_steady_state_says_so() {
 }
 
 #[test]
+fn a_period_longer_than_planned_has_a_cause() {
+    for (more, cause) in [
+        ("--cv 1 --buffers 3", "8 buffer sets are advised: N* = 3, +1 for stages"),
+        ("--cv 3 --buffers 9", "the plan speaks of mean times, and these vary"),
+        ("--buffers 9 --stall 500:3s", "what went wrong is in it"),
+    ] {
+        let options = format!("--k 2ms --ip 2ms --op 1ms --items 1000 {more}");
+        let value = json_of(&options);
+        assert!(number(&value, "/plan/efficiency") < 0.98, "{value:#}");
+        assert!(
+            value["likely_cause"].as_str().unwrap().starts_with(cause),
+            "{more}: {}",
+            value["likely_cause"]
+        );
+        let text = unwrapped(&simulated(&options).stdout);
+        assert!(text.contains(&format!("longer; {cause}")), "`{cause}` in {text}");
+    }
+    assert!(json_of("--k 2ms --ip 2ms --items 1000").get("likely_cause").is_none());
+}
+
+#[test]
 fn simulates_the_pipeline_of_a_real_run() {
     let desk = Desk::new();
     let summary = desk.path("run.json");
@@ -416,7 +437,7 @@ fn what_cannot_be_simulated_is_refused() {
         check_refused(&format!("--k 2ms {flag}"), &[&flag[..6], "numbered from 0 to 99"]);
     }
     check_refused("--k 2ms --lose-lane 2@1ms --lanes 2", &["--lose-lane", "lane 2"]);
-    check_refused("--k 2ms --ip 30min --host-change 3:10", &["--host-change", "--ip", "3600 s"]);
+    check_refused("--k 2ms --ip 30min --buffers 4 --host-change 3:10", &["--host-change", "--ip", "3600 s"]);
     check_refused("--k 2ms --sweep buffers=1..3 --buffers auto", &["--sweep", "--buffers auto"]);
     check_refused("--k 2ms --sweep lanes=1..3 --items 9", &["--items", "9 are too few"]);
     check_refused("--k 2ms --sweep lanes=1..3 --timeline", &["--sweep", "--timeline"]);

@@ -16,7 +16,8 @@ pub(super) struct FaultArgs {
     /// Let an item's kernel fail, or another stage as in preprocess:7; may repeat
     #[arg(long, value_name = "[STAGE:]ITEM", allow_hyphen_values = true)]
     fail: Vec<Fail>,
-    /// Let an item come late from the source, and all after it, as in 50:100ms; may repeat
+    /// Let the source have an item, and all after it, so much later than otherwise, as in 50:100ms: without
+    /// --source-interval, so long after the beginning; may repeat
     #[arg(long, value_name = "ITEM:TIME", allow_hyphen_values = true)]
     stall: Vec<Stall>,
     /// Lose a lane's device, as in 0@20ms; may repeat
