@@ -57,7 +57,7 @@ impl BufferNeed {
         let enough = sets(&|n| n);
         let spare = Spare::of(setting, enough, res);
         let cap = Cap::of(setting, enough, res)?;
-        let wished = sets(&|n| n.saturating_add(spare.shared + spare.jitter));
+        let wished = sets(&|n| n.saturating_add(spare.shared + spare.jitter).min(LIMIT));
         let advised = match (wished, cap) {
             (_, None) => wished,
             (Sets::Joint(n), Some(cap)) => Sets::Joint(n.min(cap.sets)),

@@ -437,7 +437,7 @@ fn what_cannot_be_simulated_is_refused() {
         check_refused(&format!("--k 2ms {flag}"), &[&flag[..6], "numbered from 0 to 99"]);
     }
     check_refused("--k 2ms --lose-lane 2@1ms --lanes 2", &["--lose-lane", "lane 2"]);
-    check_refused("--k 2ms --ip 30min --buffers 4 --host-change 3:10", &["--host-change", "--ip", "3600 s"]);
+    check_refused("--k 2ms --ip 30min --host-change 3:10", &["--host-change", "--ip", "3600 s"]);
     check_refused("--k 2ms --sweep buffers=1..3 --buffers auto", &["--sweep", "--buffers auto"]);
     check_refused("--k 2ms --sweep lanes=1..3 --items 9", &["--items", "9 are too few"]);
     check_refused("--k 2ms --sweep lanes=1..3 --timeline", &["--sweep", "--timeline"]);

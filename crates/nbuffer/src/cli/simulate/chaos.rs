@@ -36,12 +36,16 @@ pub(super) fn main(args: &ChaosArgs, items: u64, seed: u64) -> anyhow::Result<St
             began.elapsed().as_secs_f64()
         )),
         Err(violation) => {
-            tell!("error: {violation}");
-            let Violation { seed, stream, .. } = *violation;
-            tell!("to repeat it: nbuffer simulate --chaos --seed {seed} --stream {stream}");
+            tell!("error: {}", violated(&violation));
             Ok(Status::SomeFailed)
         }
     }
+}
+
+/// What did not hold, and how to see it again.
+fn violated(violation: &Violation) -> String {
+    let Violation { seed, stream, .. } = violation;
+    format!("{violation}\nto repeat it: nbuffer simulate --chaos --seed {seed} --stream {stream}")
 }
 
 /// As [`chaos`](nbuffer::virtual_time::chaos), which shows no progress.
@@ -68,4 +72,21 @@ fn progress(items: u64) -> ProgressBar {
     bar.set_style(style.expect("the template is valid"));
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+#[cfg(test)]
+mod tests {
+    use nbuffer::schedule::{Config, LaneConfig, Sets};
+    use nbuffer::virtual_time::{DeviceModel, Setup, Times};
+
+    use super::*;
+
+    #[test]
+    fn a_promise_that_does_not_hold_is_told_with_its_seed() {
+        let lanes = vec![LaneConfig { sets: Sets::Joint(1), lag: 0 }];
+        let setup = Setup::new(Config::new(lanes, 1), DeviceModel::Queued, Times::Fixed([1; 5]), 1);
+        let told = violated(&Violation { seed: 7, stream: 12, what: "item 3 came twice".to_owned(), setup });
+        assert!(told.starts_with("stream 12 of seed 7: item 3 came twice\n"), "{told}");
+        assert!(told.ends_with("nbuffer simulate --chaos --seed 7 --stream 12"), "{told}");
+    }
 }
