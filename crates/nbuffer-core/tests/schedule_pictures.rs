@@ -199,7 +199,9 @@ fn double_buffering_with_three_sets_waits_for_the_third() {
 /// With two sets both are in the lane after two calls, and nothing can push them out but calls without an item.
 #[test]
 fn double_buffering_with_two_sets_lives_on_flush_calls() {
-    check(&case(LaneConfig { lag: 2, ..JOINT(2) }, 2, [1, 2, 4, 2, 1], 4), expect![[r#"
+    check(
+        &case(LaneConfig { lag: 2, ..JOINT(2) }, 2, [1, 2, 4, 2, 1], 4),
+        expect![[r#"
         host 0    (0.........................{0(2.....{1}(3...................{2}.....{3
         host 1    (1....................................................................
         link in   ..(-0-)(-1-)...................(-2-).....(-3-)........................
@@ -209,7 +211,8 @@ fn double_buffering_with_two_sets_lives_on_flush_calls() {
               us  0           5           10          15          20          25
         (-) preprocess   {=} postprocess
         4 ok, 0 failed, 0 cancelled
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
