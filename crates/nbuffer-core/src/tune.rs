@@ -7,9 +7,11 @@
 //!
 //! Its rules:
 //!
+//! - times: means over the last hundred items or two, so that noise does not move anything; but when a stage's time
+//!   changes by more than noise explains, what was before is forgotten at once;
 //! - host threads: as many as keep the host from being the limit, up to the most it may use;
 //! - sets: N\*, the least number that the plan calls enough for these host threads. The spare ones that jitter and
-//!   shared resources ask for are added only while the measured period stays more than 2 % above the planned one;
+//!   shared resources ask for are added only where the measured period stays more than 2 % above the planned one;
 //! - never more than the memory and latency limits of the setting allow;
 //! - fewer only when a limit asks for it, or when [`PATIENCE`] looks in a row found two or more superfluous: each
 //!   surplus set costs a period of latency and gains nothing.
@@ -24,11 +26,11 @@ pub const ITEMS_PER_LOOK: u64 = 16;
 /// Items of each lane that the first look needs: it had better come soon than be exact.
 pub const ITEMS_AT_FIRST: u64 = 8;
 
-/// Items of all lanes after which older ones are forgotten.
+/// Items of each lane after which older ones are forgotten.
 pub const ITEMS_REMEMBERED: u64 = 128;
 
 /// How many looks in a row must find sets superfluous before they are taken away.
-pub const PATIENCE: u32 = 8;
+pub const PATIENCE: u32 = 16;
 
 /// Means so many standard errors apart are means of different times.
 const SIGMAS: f64 = 4.0;
@@ -100,23 +102,24 @@ impl Tuner {
     /// no plan can be made from change nothing.
     pub fn look(&mut self, now: Nanos, measured: &Tallies) -> Result<Option<Decision>, SettingError> {
         let of_lane = if self.has_decided { ITEMS_PER_LOOK } else { ITEMS_AT_FIRST };
-        let Some(seen) = self.memory.look(measured, of_lane * self.setting.lanes as u64) else {
+        let Some(seen) = self.memory.look(measured, of_lane, self.setting.lanes as u64) else {
             return Ok(None);
         };
-        self.setting = self.setting.with_measured(&seen.remembered);
+        self.setting = self.setting.with_measured(&seen.times);
         let plan = match self.plan() {
             Ok(plan) => plan,
             Err(error @ SettingError::Latency { .. }) => return Err(error),
             Err(_) => return Ok(None),
         };
         let host_threads = plan.setting.host_threads;
-        let sets =
-            if self.goals.sets { self.choose_sets(&plan, self.is_slow(&seen)) } else { self.setting.sets };
+        let is_slow = seen.stretch.is_some_and(|stretch| self.is_slow(&stretch));
+        let sets = if self.goals.sets { self.choose_sets(&plan, is_slow) } else { self.setting.sets };
         let is_new = sets != self.setting.sets || host_threads != self.setting.host_threads;
         if self.has_decided && !is_new {
             return Ok(None);
         }
         self.has_decided = true;
+        self.memory.begin_stretch();
         self.setting.sets = sets;
         self.setting.host_threads = host_threads;
         let plan = Plan::new(&self.setting)?;
@@ -146,11 +149,10 @@ impl Tuner {
         with(wanted.min(most).max(self.setting.host_threads.total()))
     }
 
-    /// Whether the items of this look came more slowly than what they took allows.
-    fn is_slow(&self, seen: &Look) -> bool {
-        let of_look =
-            Plan::new(&Setting { limits: Limits::default(), ..self.setting.with_measured(&seen.latest) });
-        match (seen.period_s, of_look) {
+    /// Whether items have come more slowly since the last decision than what they took allows.
+    fn is_slow(&self, stretch: &Stretch) -> bool {
+        let unlimited = Setting { limits: Limits::default(), ..self.setting.with_measured(&stretch.times) };
+        match (stretch.period_s, Plan::new(&unlimited)) {
             (Some(period_s), Ok(plan)) => period_s > TOLERANCE * plan.resource_period_s,
             _ => false,
         }
@@ -183,38 +185,62 @@ struct Memory {
     /// Where the memory begins, and where it will begin when it is full.
     from: Tallies,
     next_from: Tallies,
+    /// Since when neither sets nor threads nor times have changed, as far as is remembered.
+    stretch_from: Tallies,
     looked_at: Tallies,
 }
 
 /// What a look sees.
 struct Look {
-    /// Since the look before.
-    latest: Tallies,
-    /// The steady-state period since then, in seconds per item.
-    period_s: Option<f64>,
     /// As far back as is remembered.
-    remembered: Tallies,
+    times: Tallies,
+    /// Since anything changed, if that is long enough ago.
+    stretch: Option<Stretch>,
+}
+
+/// A part of the run in which nothing was changed.
+struct Stretch {
+    times: Tallies,
+    /// The steady-state period, in seconds per item.
+    period_s: Option<f64>,
 }
 
 impl Memory {
-    /// Looks at what was measured so far; `None` until enough items have gone by since the last look.
-    fn look(&mut self, measured: &Tallies, enough: u64) -> Option<Look> {
+    /// Looks at what was measured so far; `None` until so many items of each lane have gone by since the last look,
+    /// and when times have just changed.
+    fn look(&mut self, measured: &Tallies, of_lane: u64, lanes: u64) -> Option<Look> {
         let latest = measured.since(&self.looked_at);
+        let enough = of_lane * lanes;
         if [Stage::Kernel, Stage::Postprocess].iter().any(|&stage| latest.of(stage).count < enough) {
             return None;
         }
         let before = self.looked_at.since(&self.from);
+        self.looked_at.clone_from(measured);
         if before.of(Stage::Kernel).count > 0 && has_changed(&before, &latest) {
-            self.from = self.looked_at.clone();
-            self.next_from = self.looked_at.clone();
+            // Some of these items may be from before the change: the next look begins anew.
+            for from in [&mut self.from, &mut self.next_from, &mut self.stretch_from] {
+                from.clone_from(measured);
+            }
+            return None;
         }
-        let period_s = measured.period_since(&self.looked_at).map(|ns| ns / 1e9);
-        self.looked_at = measured.clone();
-        let remembered = measured.since(&self.from);
-        if measured.since(&self.next_from).of(Stage::Kernel).count >= ITEMS_REMEMBERED {
+        let times = measured.since(&self.from);
+        let stretch = Stretch {
+            times: measured.since(&self.stretch_from),
+            period_s: measured.period_since(&self.stretch_from).map(|ns| ns / 1e9),
+        };
+        if measured.since(&self.next_from).of(Stage::Kernel).count >= ITEMS_REMEMBERED * lanes {
             self.from = std::mem::replace(&mut self.next_from, measured.clone());
+            if self.stretch_from.of(Stage::Kernel).count < self.from.of(Stage::Kernel).count {
+                self.stretch_from.clone_from(&self.from);
+            }
         }
-        Some(Look { latest, period_s, remembered })
+        let is_long = stretch.times.of(Stage::Kernel).count >= 2 * enough;
+        Some(Look { times, stretch: is_long.then_some(stretch) })
+    }
+
+    /// Sets or threads change now.
+    fn begin_stretch(&mut self) {
+        self.stretch_from.clone_from(&self.looked_at);
     }
 }
 
