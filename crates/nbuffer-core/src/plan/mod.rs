@@ -17,14 +17,15 @@
 //! With times that never vary the period is
 //!
 //! - **exact** with dedicated servers: a full-duplex link and host threads for one stage only (or no fewer than
-//!   can have work, D N), for any N and D and either layout; all but a double-buffered lane with split sets
-//!   and fewer than three outputs, where it is a lower bound;
+//!   can have work, D N), for any N and D and either layout; all but double-buffered lanes with split sets and
+//!   fewer than three outputs, or with up to three sets beside other lanes, where it is a lower bound;
 //! - **a lower bound** with shared ones (a half-duplex link, host threads for both stages), since two stages of
-//!   one server can get in each other's way; with the spare sets of [`BufferNeed`] it is reached;
+//!   one server can get in each other's way; with the spare sets of [`BufferNeed`] it is nearly always reached;
 //! - **a lower bound** where times vary: then it speaks of means.
 //!
 //! Intel publishes times of its n_way_buffering sample, 100 launches at N = 1, 2 and 5, for two boards. From the
-//! rows for N = 1 alone the others follow within 4 % (`tests/plan.rs`).
+//! rows for N = 1 alone the others follow within 4 % (`tests/plan.rs`). `tests/plan_in_virtual_time` compares plans
+//! with the schedule itself.
 //!
 //! ```
 //! use nbuffer_core::plan::{Plan, Resource, Setting, StageTimes};
@@ -198,8 +199,9 @@ impl Plan {
 
     /// Seconds for a stream of `items`, from the first preprocess to the end of the last postprocess.
     ///
-    /// An upper bound where the period is exact, too large by at most three periods or so. The end of a stream
-    /// flushes double-buffered lanes: results that then come at once may add two postprocess times.
+    /// An upper bound where the period is exact, too large by at most three periods of a lane. The end of a stream
+    /// flushes double-buffered lanes: results that then come at once may add two read and postprocess times for
+    /// each lane; and of such lanes it may be too large by a few calls more.
     pub fn time_for_s(&self, items: u64) -> f64 {
         if items == 0 { 0.0 } else { self.latency_s + (items - 1) as f64 * self.period_s() }
     }
