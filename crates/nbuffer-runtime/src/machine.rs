@@ -111,7 +111,9 @@ mod tests {
     #[test]
     fn figures_beside_others_are_void() {
         let shown = [None, Some(0.06), Some(0.061)].map(|others_share| Verdict { others_share }.to_string());
-        assert!(shown[0].contains("unknown") && shown[1].ends_with("6.0 % of the CPU meanwhile; figures hold"));
+        assert!(
+            shown[0].contains("unknown") && shown[1].ends_with("6.0 % of the CPU meanwhile; figures hold")
+        );
         assert!(shown[2].contains("6.1 % of the CPU meanwhile; VOID"), "{shown:?}");
     }
 }

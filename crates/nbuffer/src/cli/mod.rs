@@ -17,10 +17,12 @@ macro_rules! tell {
     }};
 }
 
+mod bench;
 mod chart;
 mod devices;
 mod duration;
 mod inspect;
+mod interrupt;
 mod plan;
 mod run;
 mod setting;
@@ -28,6 +30,7 @@ mod sink;
 mod sweep;
 mod table;
 mod values;
+mod workload;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -50,6 +53,8 @@ struct Cli {
 enum Command {
     /// Run a model over images; results come in order
     Run(Box<run::Args>),
+    /// Run a model with buffering off, double, N and auto in turn, and compare
+    Bench(Box<bench::Args>),
     /// Say what period given stage times allow, what limits it, and how many buffers and threads are enough
     Plan(Box<plan::Args>),
     /// Show a model: tensors, quantisation, padding, and the memory of each number of buffer sets
@@ -88,6 +93,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let status = match cli.command {
         Command::Run(args) => run::main(&args),
+        Command::Bench(args) => bench::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Inspect(args) => inspect::main(&args),
         Command::Devices(args) => devices::main(&args),

@@ -272,8 +272,8 @@ fn number(sets: Sets) -> String {
     }
 }
 
-/// A row of the closing table, its words kept within 80 columns.
-fn row(out: &mut String, name: &str, text: &str) {
+/// A row of a table in words, its words kept within 80 columns.
+pub(super) fn row(out: &mut String, name: &str, text: &str) {
     const WIDTH: usize = 80;
     const INDENT: usize = 15;
     let mut line = format!("  {name:<13}");
