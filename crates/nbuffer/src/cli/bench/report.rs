@@ -146,28 +146,30 @@ impl ModeReport {
         let run = self.median();
         let mut text = self.what.clone();
         if run.buffers.chosen_by == ChosenBy::Auto {
-            let threads = if run.host_threads == 1 { "thread" } else { "threads" };
-            text += &format!(
-                "; chose {} sets and {} host {threads}: {}",
-                sets(&run.buffers),
-                run.host_threads,
-                run.buffers.why
-            );
-            let mut others: BTreeMap<String, usize> = BTreeMap::new();
-            let chosen = |run: &Summary| (sets(&run.buffers), run.host_threads);
-            for other in self.runs.iter().filter(|other| chosen(other) != chosen(run)) {
-                let (sets, host_threads) = chosen(other);
-                *others.entry(format!("{sets} with {host_threads}")).or_default() += 1;
-            }
-            for (choice, rounds) in others {
-                text += &format!("; {choice} in {rounds} of {} rounds", self.runs.len());
-            }
+            text += &format!("; chose {}{}: {}", choice(run), self.other_choices(), run.buffers.why);
         }
         match run.plan.as_ref().and_then(|plan| plan.advice.first()) {
+            // Why a choice was made ends with what limited the run then; mostly that is what still does.
+            Some(limit) if limit.split_once(':').is_some_and(|(kind, _)| text.contains(kind)) => {}
             Some(limit) => text += &format!(". {limit}"),
             None => text += ". No plan: it takes one device, and 16 calls a lane or more (--repeat)",
         }
         text
+    }
+
+    /// What nbuffer chose where that is not what it chose in the run with the median time.
+    fn other_choices(&self) -> String {
+        let chosen = choice(self.median());
+        let mut others: BTreeMap<String, usize> = BTreeMap::new();
+        for other in self.runs.iter().map(choice).filter(|other| *other != chosen) {
+            *others.entry(other).or_default() += 1;
+        }
+        let rounds = self.runs.len();
+        let others = others.iter().map(|(choice, n)| format!("{choice} in {n} of {rounds} rounds"));
+        match &others.collect::<Vec<_>>()[..] {
+            [] => String::new(),
+            others => format!(" ({})", others.join(", ")),
+        }
     }
 }
 
@@ -255,6 +257,12 @@ impl Report {
         row(&mut out, "others", &self.verdict.to_string());
         out
     }
+}
+
+/// The sets and host threads a run ended with.
+fn choice(run: &Summary) -> String {
+    let threads = if run.host_threads == 1 { "thread" } else { "threads" };
+    format!("{} sets and {} host {threads}", sets(&run.buffers), run.host_threads)
 }
 
 fn sets(buffers: &Buffers) -> String {
