@@ -205,6 +205,8 @@ fn what_cannot_be_benchmarked_is_refused() {
         assert!(ran.stderr.contains(words), "`{words}` in {}", ran.stderr);
         assert_eq!(ran.stdout, "");
     }
+    let help = run(args!["bench", "--help"]).exit(0).stdout;
+    assert!(help.contains("Images (PNG or JPEG), or folders of images") && !help.contains("stdin"), "{help}");
     let ran = run(args!["bench", digits(), "-"]).exit(2);
     assert!(ran.stderr.contains("stdin (`-`) cannot be read again"), "{}", ran.stderr);
 }

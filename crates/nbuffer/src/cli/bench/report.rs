@@ -201,6 +201,27 @@ impl Report {
         }
     }
 
+    /// What a reader must know to trust the numbers, each once: with the modes it is true of, unless of all.
+    fn remarks(&self) -> Vec<String> {
+        let mut remarks: Vec<(&str, Vec<&str>)> = Vec::new();
+        for mode in &self.modes {
+            for remark in &mode.median().remarks {
+                match remarks.iter_mut().find(|(known, _)| known == remark) {
+                    Some((_, modes)) => modes.push(&mode.mode),
+                    None => remarks.push((remark, vec![&mode.mode])),
+                }
+            }
+        }
+        let told = |(remark, modes): (&str, Vec<&str>)| {
+            if modes.len() == self.modes.len() {
+                remark.to_owned()
+            } else {
+                format!("{}: {remark}", modes.join(", "))
+            }
+        };
+        remarks.into_iter().map(told).collect()
+    }
+
     pub(super) fn json(&self) -> anyhow::Result<String> {
         Ok(serde_json::to_string_pretty(self)? + "\n")
     }
@@ -233,12 +254,8 @@ impl Report {
         for mode in &self.modes {
             row(&mut out, &mode.mode, &mode.in_words());
         }
-        let mut remarks: Vec<&String> = Vec::new();
-        for remark in self.modes.iter().flat_map(|mode| &mode.median().remarks) {
-            if !remarks.contains(&remark) {
-                remarks.push(remark);
-                row(&mut out, "note", remark);
-            }
+        for remark in self.remarks() {
+            row(&mut out, "note", &remark);
         }
         let checked =
             format!("{} items a run, with the same answers in all {} runs", self.items, self.runs_checked);
