@@ -11,6 +11,7 @@ mod device;
 mod engine;
 mod item_error;
 mod lane;
+pub mod machine;
 pub mod model;
 mod pipeline;
 

@@ -17,10 +17,12 @@ macro_rules! tell {
     }};
 }
 
+mod bench;
 mod chart;
 mod devices;
 mod duration;
 mod inspect;
+mod interrupt;
 mod plan;
 mod run;
 mod setting;
@@ -29,6 +31,7 @@ mod sink;
 mod sweep;
 mod table;
 mod values;
+mod workload;
 
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
@@ -51,6 +54,8 @@ struct Cli {
 enum Command {
     /// Run a model over images; results come in order
     Run(Box<run::Args>),
+    /// Run a model with buffering off, double, N and auto in turn, and compare
+    Bench(Box<bench::Args>),
     /// Say what period given stage times allow, what limits it, and how many buffers and threads are enough
     Plan(Box<plan::Args>),
     /// Run the same schedule in virtual time: jitter, faults, a timeline, and N chosen while the stream runs
@@ -91,6 +96,7 @@ pub(crate) fn main() -> ExitCode {
     };
     let status = match cli.command {
         Command::Run(args) => run::main(&args),
+        Command::Bench(args) => bench::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Simulate(args) => simulate::main(&args),
         Command::Inspect(args) => inspect::main(&args),

@@ -254,7 +254,7 @@ pub(super) fn number(sets: Sets) -> String {
     }
 }
 
-/// A row of the closing table, its words kept within 80 columns.
+/// A row of a table in words, its words kept within 80 columns.
 pub(super) fn row(out: &mut String, name: &str, text: &str) {
     const WIDTH: usize = 80;
     const INDENT: usize = 15;

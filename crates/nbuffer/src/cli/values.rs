@@ -40,6 +40,14 @@ pub(super) fn at_least_one(text: &str) -> Result<u64, String> {
     }
 }
 
+/// A number of rounds, from 1.
+pub(super) fn rounds(text: &str) -> Result<usize, String> {
+    match text.parse::<u16>() {
+        Ok(n) if n > 0 => Ok(n.into()),
+        _ => Err(format!("a whole number from 1 to {} is expected", u16::MAX)),
+    }
+}
+
 /// `auto`, `on` or `off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Switch {

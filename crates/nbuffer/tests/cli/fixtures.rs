@@ -63,6 +63,17 @@ impl Desk {
         self.path("model")
     }
 
+    /// The model that answers with a checksum of its input. Its kernel takes the time that its device says.
+    pub(crate) fn checksum(&self) -> PathBuf {
+        let checksum = digits().join("../checksum");
+        let mut model: Value =
+            serde_json::from_slice(&fs::read(checksum.join("model.json")).unwrap()).unwrap();
+        model["nbuffer"].as_object_mut().unwrap().remove("kernel_time_s").unwrap();
+        self.write("checksum/model.json", model.to_string());
+        self.write("checksum/manifest.json", fs::read(checksum.join("manifest.json")).unwrap());
+        self.path("checksum")
+    }
+
     /// A model that gives every image of `side` x `side` pixels back, so that results tell images apart and
     /// cost next to nothing.
     pub(crate) fn identity(&self, side: usize) -> PathBuf {
@@ -107,10 +118,14 @@ impl Desk {
     }
 
     fn device(&self, class: &str, head: &str, end: &str) -> String {
-        let text = format!(
+        self.device_of(&format!(
             "class = \"{class}\"\ncores = 4\nkernel_time = \"1ms\"\n{head}\n\
              [link]\nduplex = \"full\"\nwrite_time = \"100us\"\nread_time = \"100us\"\n{end}\n"
-        );
+        ))
+    }
+
+    /// The name of a device with this profile.
+    pub(crate) fn device_of(&self, text: &str) -> String {
         format!("sim:{}", self.write("device.toml", text).display())
     }
 

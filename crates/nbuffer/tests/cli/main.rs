@@ -1,6 +1,7 @@
 //! The command line, run as a user runs it: what it prints and writes, what it refuses, how it ends.
 
 mod accuracy;
+mod bench;
 mod ends;
 mod failures;
 mod files;
