@@ -84,7 +84,7 @@ impl Dice {
         self.0.next_u64() % n
     }
 
-    pub(crate) fn from_1_to(&mut self, most: usize) -> usize {
+    pub(crate) fn up_to(&mut self, most: usize) -> usize {
         1 + self.below(most as u64) as usize
     }
 
@@ -96,14 +96,14 @@ impl Dice {
     /// Stage times in one of the three ranges of the published simulations.
     pub(crate) fn times(&mut self) -> [Nanos; 5] {
         let most = [5, 20, 60][self.below(3) as usize];
-        std::array::from_fn(|_| self.from_1_to(most) as Nanos)
+        std::array::from_fn(|_| self.up_to(most) as Nanos)
     }
 
     pub(crate) fn sets(&mut self) -> Sets {
         if self.once_in(2) {
-            Sets::Joint(self.from_1_to(8))
+            Sets::Joint(self.up_to(8))
         } else {
-            Sets::Split { inputs: self.from_1_to(8), outputs: self.from_1_to(8) }
+            Sets::Split { inputs: self.up_to(8), outputs: self.up_to(8) }
         }
     }
 
@@ -113,9 +113,9 @@ impl Dice {
             times: self.times(),
             launch: 0,
             source: 0,
-            lanes: self.from_1_to(3),
+            lanes: self.up_to(3),
             sets: self.sets(),
-            threads: HostThreads::Split { preprocess: self.from_1_to(6), postprocess: self.from_1_to(6) },
+            threads: HostThreads::Split { preprocess: self.up_to(6), postprocess: self.up_to(6) },
             overlap: Overlap::Queued,
             link: Link { duplex: Duplex::Full, shared: self.once_in(2) },
         }
@@ -129,10 +129,10 @@ impl Dice {
             case.times[self.below(5) as usize] = 0;
         }
         if self.once_in(4) {
-            case.launch = self.from_1_to(9) as Nanos;
+            case.launch = self.up_to(9) as Nanos;
         }
         if self.once_in(6) {
-            case.source = self.from_1_to(60) as Nanos;
+            case.source = self.up_to(60) as Nanos;
         }
         if self.once_in(2) {
             self.make_calls(&mut case);
@@ -152,8 +152,8 @@ impl Dice {
         case.sets = Sets::Joint(match case.overlap {
             // FIXME: in virtual time a call without an item takes no time for the missing stages, while a device
             // moves a dummy. Rings of up to three sets live on such calls.
-            Overlap::InLane => 3 + self.from_1_to(5),
-            _ => self.from_1_to(8),
+            Overlap::InLane => 3 + self.up_to(5),
+            _ => self.up_to(8),
         });
         if self.once_in(2) {
             // A call moves its own data: no other lane's can get in its way on a link of its own.
@@ -163,6 +163,6 @@ impl Dice {
 
     /// Threads for both host stages, of which there may be too few.
     pub(crate) fn shared_threads(&mut self) -> HostThreads {
-        HostThreads::Shared(self.from_1_to(6))
+        HostThreads::Shared(self.up_to(6))
     }
 }
