@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::measure::{Durations, Measures, Nanos, Stage};
-use crate::plan::Plan;
+use crate::plan::{Plan, Resource};
 use crate::schedule::{HostThreads, Sets, Totals};
 
 /// The version of this format. It changes when a field changes meaning or goes away.
@@ -59,7 +59,11 @@ pub struct Summary {
     /// Left out of runs with fewer than 16 kernels per lane on average: their period means nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanSummary>,
-    /// Memory of all buffer sets, and of the model on the device.
+    /// Why the run was not as fast as planned, or faster, where it differs by more than 2 %.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub likely_cause: Option<String>,
+    /// Memory of all buffer sets, and of the model on the device. Absent where their size is not known.
+    #[serde(skip_serializing_if = "Bytes::are_unknown")]
     pub bytes: Bytes,
     /// What a reader must know to trust the numbers.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -71,6 +75,8 @@ pub struct Summary {
 pub struct Buffers {
     /// Buffer sets per lane (N): the larger of inputs and outputs, where they are recycled apart.
     pub depth: usize,
+    /// `joint` where sets travel whole, `split` where inputs and outputs are recycled apart.
+    pub layout: &'static str,
     /// Input sets per lane.
     pub inputs: usize,
     /// Output sets per lane.
@@ -194,6 +200,8 @@ pub struct PlanSummary {
     /// What a run reached.
     #[serde(flatten)]
     pub reached: Option<Reached>,
+    /// The stage times it was made from: of a run that chose its own N, those since its last choice.
+    pub stages: BTreeMap<&'static str, StageTime>,
     /// Time to the first result.
     pub latency_s: f64,
     /// How long an item stays on average when the source is never waited for.
@@ -232,6 +240,13 @@ pub struct Bytes {
     pub host: u64,
     /// On the device.
     pub device: u64,
+}
+
+impl Bytes {
+    /// Whether nothing is known of them: a buffer set has at least a byte.
+    fn are_unknown(&self) -> bool {
+        *self == Bytes::default()
+    }
 }
 
 impl StageSummary {
@@ -277,12 +292,28 @@ impl KernelSummary {
     }
 }
 
+/// The time of a stage, as a plan takes it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct StageTime {
+    /// Mean.
+    pub mean_s: f64,
+    /// Standard deviation over mean.
+    pub cv: f64,
+}
+
 impl PlanSummary {
     /// A plan, beside the period that was measured, if one was.
     pub fn of(plan: &Plan, measured_period_s: Option<f64>) -> Self {
         let setting = &plan.setting;
-        let slack = plan.bounds[1..].iter().map(|b| b.resource);
-        let slack = slack.filter_map(|r| Some((r.name(), plan.slack(r)?))).collect();
+        let mut slack: BTreeMap<&'static str, f64> = BTreeMap::new();
+        for resource in plan.bounds[1..].iter().map(|bound| bound.resource) {
+            let least = slack.entry(name(resource)).or_insert(f64::INFINITY);
+            *least = least.min(plan.slack(resource).unwrap_or(0.0));
+        }
+        let times = Stage::ALL.into_iter().map(|stage| {
+            let time = StageTime { mean_s: setting.times.of(stage), cv: setting.cv.of(stage) };
+            (stage.name(), time)
+        });
         let in_all = |sets| {
             let of_lane: usize = match sets {
                 Sets::Joint(n) => n,
@@ -293,8 +324,9 @@ impl PlanSummary {
         let known = |seconds: f64| (seconds > 0.0).then_some(seconds);
         PlanSummary {
             period_s: plan.period_s(),
-            binding: plan.binding().resource.name(),
+            binding: name(plan.binding().resource),
             slack,
+            stages: times.filter(|(_, time)| time.mean_s > 0.0).collect(),
             buffers_enough: in_all(plan.buffers.enough),
             buffers_advised: in_all(plan.buffers.advised),
             buffers_why: plan.buffers.why.clone(),
@@ -326,6 +358,28 @@ impl Measures {
             .into_iter()
             .filter_map(|stage| Some((stage.name(), StageSummary::of(self.of(stage))?)))
             .collect()
+    }
+}
+
+/// The name of a resource in a summary, which does not tell inputs from outputs, or threads of one stage from
+/// threads of the other.
+fn name(resource: Resource) -> &'static str {
+    match resource {
+        Resource::Inputs | Resource::Outputs => Resource::Buffers.name(),
+        Resource::PreprocessThreads | Resource::PostprocessThreads => Resource::Host.name(),
+        other => other.name(),
+    }
+}
+
+impl Buffers {
+    /// So many sets per lane, and nothing chosen while the stream ran.
+    pub fn of(sets: Sets, chosen_by: ChosenBy, why: String) -> Self {
+        let layout = match sets {
+            Sets::Joint(_) => "joint",
+            Sets::Split { .. } => "split",
+        };
+        let (inputs, outputs) = (sets.inputs(), sets.outputs());
+        Buffers { depth: inputs.max(outputs), layout, inputs, outputs, chosen_by, why, changes: Vec::new() }
     }
 }
 

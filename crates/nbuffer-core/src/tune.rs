@@ -161,7 +161,10 @@ impl Tuner {
     fn choose_sets(&mut self, plan: &Plan, is_slow: bool) -> Sets {
         let now = self.setting.sets;
         let BufferNeed { enough, advised, cap, .. } = &plan.buffers;
-        if cap.is_some_and(|cap| any(now, *enough, |now, _| now > cap.sets)) {
+        // A latency limit may allow more outputs than inputs.
+        let breaks_limit =
+            |cap: Cap| now.inputs() > cap.sets || now.outputs() > cap.sets.max(advised.outputs());
+        if cap.is_some_and(breaks_limit) {
             return each(now, *advised, usize::min);
         }
         let has_surplus = any(now, *advised, |now, advised| now >= advised + SURPLUS);

@@ -327,3 +327,13 @@ fn chaos_breaks_no_promise() {
 fn a_chaos_stream_can_be_repeated() {
     assert_eq!(chaos_stream(7, 3).unwrap(), chaos_stream(7, 3).unwrap());
 }
+
+#[test]
+fn no_item_allocates() {
+    let allocations = |items| {
+        let setup = queued(JOINT_4, 2, [1_000, 2_000, 4_000, 2_000, 1_000], items);
+        let run = || assert_eq!(Simulation::new(&setup).unwrap().run().totals.ok, items);
+        allocation_counter::measure(run).count_total
+    };
+    assert_eq!(allocations(1_000), allocations(20_000));
+}

@@ -308,6 +308,7 @@ impl Job {
             devices: self.parts.iter().map(|part| part.info.name.clone()).collect(),
             engine: self.parts[0].program.engine(),
             lanes: lanes.len(),
+            computing_lanes: lanes.iter().filter(|lane| lane.computes()).count(),
             chosen_by: match self.buffering {
                 Buffering::Auto => ChosenBy::Auto,
                 Buffering::Depth(_) => ChosenBy::User,
@@ -432,6 +433,8 @@ pub(crate) struct Facts {
     pub(crate) devices: Vec<String>,
     pub(crate) engine: Option<String>,
     pub(crate) lanes: usize,
+    /// Lanes that compute on this machine's cores.
+    pub(crate) computing_lanes: usize,
     pub(crate) chosen_by: ChosenBy,
     pub(crate) double_buffer: bool,
     /// Why, where nbuffer chose.

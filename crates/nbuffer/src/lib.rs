@@ -34,6 +34,6 @@ mod summarise;
 pub use answer::{Answer, Class, OutputDigest};
 pub use job::{Buffering, Failure, Finished, Job, JobError, Running, Settings};
 pub use labels::class_of_folder;
-pub use nbuffer_core::{measure, plan, schedule, summary, tensor};
+pub use nbuffer_core::{measure, plan, schedule, summary, tensor, trace, tune, virtual_time};
 pub use nbuffer_runtime::*;
 pub use open::{OpenError, device, known_devices};

@@ -25,7 +25,7 @@ pub(crate) fn summarise(facts: &Facts, report: &Report, items: Items, mut remark
     let from = [&report.settled_from, &whole].into_iter().find(is_long);
     let period = from.and_then(|from| Some((from, tallies.period_since(from)?)));
     // A plan speaks of calls: with a batch, one call is several items.
-    let plan = facts.setting.zip(period).and_then(|(setting, (from, period))| {
+    let planned = facts.setting.zip(period).and_then(|(setting, (from, period))| {
         let sets = report.sets;
         let host_threads = HostThreads::Shared(report.host_threads);
         let setting = Setting { sets, host_threads, ..setting };
@@ -33,13 +33,19 @@ pub(crate) fn summarise(facts: &Facts, report: &Report, items: Items, mut remark
         // What was chosen within the limits ran within them.
         let setting = Setting { limits: Limits::default(), ..setting };
         match Plan::new(&setting) {
-            Ok(plan) => Some(PlanSummary::of(&plan, Some(period / 1e9))),
+            Ok(plan) => Some((plan, period / 1e9)),
             Err(error) => {
                 remarks.push(format!("no plan can be made from what was measured: {error}"));
                 None
             }
         }
     });
+    let likely_cause = planned.as_ref().and_then(|(plan, period_s)| {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let computing = facts.computing_lanes as f64 * plan.device_busy();
+        plan.likely_cause(*period_s, cores, computing)
+    });
+    let plan = planned.map(|(plan, period_s)| PlanSummary::of(&plan, Some(period_s)));
     for (lane, error) in &report.lost {
         remarks.push(format!("lane {lane} was lost: {error}"));
     }
@@ -71,6 +77,7 @@ pub(crate) fn summarise(facts: &Facts, report: &Report, items: Items, mut remark
         stages: measures.stage_summaries(),
         kernel: if report.sampled { None } else { KernelSummary::of(measures, report.wall) },
         plan,
+        likely_cause,
         bytes: Bytes {
             host: host_bytes,
             device: facts.model_bytes + if facts.sets_on_device { host_bytes } else { 0 },
@@ -88,18 +95,12 @@ fn buffers(facts: &Facts, report: &Report) -> Buffers {
         host_threads: decision.host_threads,
         why: decision.why.clone(),
     });
-    Buffers {
-        depth: report.sets.inputs().max(report.sets.outputs()),
-        inputs: report.sets.inputs(),
-        outputs: report.sets.outputs(),
-        chosen_by: facts.chosen_by,
-        why: match (facts.chosen_by, report.decisions.last()) {
-            (ChosenBy::User, _) => "asked for".to_owned(),
-            (ChosenBy::Auto, Some(last)) => last.why.clone(),
-            (ChosenBy::Auto, None) => {
-                "those to measure with: the run was too short to choose by what it measured".to_owned()
-            }
-        },
-        changes: changes.collect(),
-    }
+    let why = match (facts.chosen_by, report.decisions.last()) {
+        (ChosenBy::User, _) => "asked for".to_owned(),
+        (ChosenBy::Auto, Some(last)) => last.why.clone(),
+        (ChosenBy::Auto, None) => {
+            "those to measure with: the run was too short to choose by what it measured".to_owned()
+        }
+    };
+    Buffers { changes: changes.collect(), ..Buffers::of(report.sets, facts.chosen_by, why) }
 }

@@ -41,7 +41,8 @@ pub struct Spare {
 /// The most buffer sets of a lane that the limits allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cap {
-    /// So many, or so many inputs and outputs each.
+    /// So many; with split sets so many inputs and outputs each, or with a latency limit so many inputs: a result that
+    /// waits for no thread leaves at once, however many outputs there are.
     pub sets: usize,
     /// The limit: `"host memory"`, `"device memory"` or `"latency"`.
     pub limit: &'static str,
@@ -58,11 +59,16 @@ impl BufferNeed {
         };
         let enough = sets(&|n| n);
         let spare = Spare::of(setting, enough, res);
-        let largest = each.iter().copied().max().unwrap_or(1);
-        let cap = Cap::of(setting, largest, res)?;
-        let most = cap.map_or(LIMIT, |cap| cap.sets);
-        let wished = sets(&|n| n.saturating_add(spare.shared + spare.jitter));
-        let advised = sets(&|n| n.saturating_add(spare.shared + spare.jitter).min(most));
+        let cap = Cap::of(setting, enough, res)?;
+        let wished = sets(&|n| n.saturating_add(spare.shared + spare.jitter).min(LIMIT));
+        let advised = match (wished, cap) {
+            (_, None) => wished,
+            (Sets::Joint(n), Some(cap)) => Sets::Joint(n.min(cap.sets)),
+            (Sets::Split { inputs, outputs }, Some(cap)) => {
+                let most = if cap.limit == LATENCY { cap.sets.max(enough.outputs()) } else { cap.sets };
+                Sets::Split { inputs: inputs.min(cap.sets), outputs: outputs.min(most) }
+            }
+        };
         let why = why(setting, enough, &spare, cap.filter(|_| wished != advised));
         Ok(BufferNeed { enough, advised, spare, cap, why })
     }
@@ -75,6 +81,9 @@ impl Spare {
         Spare { shared: shared.unwrap_or(0), jitter, jitter_covered }
     }
 }
+
+/// The name of the limit that is not one of memory.
+const LATENCY: &str = "latency";
 
 /// A kernel that varies less than this counts as one that does not vary: measured times always vary a little.
 const KERNEL_STEADY: f64 = 0.05;
@@ -112,7 +121,7 @@ fn spread(setting: &Setting, kernel_varies: bool, period_s: f64) -> f64 {
 }
 
 impl Cap {
-    fn of(setting: &Setting, enough: usize, res: Bound) -> Result<Option<Cap>, SettingError> {
+    fn of(setting: &Setting, enough: Sets, res: Bound) -> Result<Option<Cap>, SettingError> {
         let one = setting.with_sets(1).memory_bytes();
         let memory = |limit: Option<u64>, name| {
             let sets = (limit? / one.max(1)).min(LIMIT as u64) as usize;
@@ -129,42 +138,47 @@ impl Cap {
 }
 
 /// The most sets of a lane whose items stay no longer than the limit.
-fn within_latency(setting: &Setting, enough: usize, res: Bound, limit_s: f64) -> Result<Cap, SettingError> {
+fn within_latency(setting: &Setting, enough: Sets, res: Bound, limit_s: f64) -> Result<Cap, SettingError> {
     let residence_of = |n: usize| {
-        let sized = setting.with_sets(n);
-        let pools = Pool::of(&sized);
-        let period_s = pools.iter().map(|p| p.period_s(sized.lanes)).fold(res.period_s, f64::max);
-        let source = res.resource == Resource::Source && period_s == res.period_s;
-        residence_s(&sized, period_s, source)
+        let sets = match enough {
+            Sets::Joint(_) => Sets::Joint(n),
+            Sets::Split { outputs, .. } => Sets::Split { inputs: n, outputs },
+        };
+        let sized = Setting { sets, ..*setting };
+        let pools = Pool::of(&sized).into_iter();
+        let pools = pools.map(|p| Bound { resource: p.resource, period_s: p.period_s(sized.lanes) });
+        let binding = pools.fold(res, |most, pool| if pool.period_s > most.period_s { pool } else { most });
+        residence_s(&sized, binding)
     };
+    let cap = |sets| Cap { sets, limit: LATENCY };
     // From N* on each further set adds a period of its lane, or nothing where the source is the limit.
-    let (mut low, mut high) = (enough.min(LIMIT), LIMIT);
+    let (mut low, mut high) = (enough.inputs().min(LIMIT), LIMIT);
     if residence_of(low) <= limit_s {
         while low < high {
             let middle = low + (high - low).div_ceil(2);
             if residence_of(middle) <= limit_s { low = middle } else { high = middle - 1 }
         }
-        return Ok(Cap { sets: low, limit: "latency" });
+        return Ok(cap(low));
     }
     // Below it, double buffering makes the residence fall and rise again.
-    let within = (1..low).rev().find(|&n| residence_of(n) <= limit_s);
-    within.map(|sets| Cap { sets, limit: "latency" }).ok_or_else(|| {
+    (1..low).rev().find(|&n| residence_of(n) <= limit_s).map(cap).ok_or_else(|| {
         let least_s = (1..=low).map(residence_of).fold(f64::INFINITY, f64::min);
         SettingError::Latency { limit_s, least_s }
     })
 }
 
 /// How long an item stays on average; see [`Plan::residence_s`](super::Plan::residence_s).
-pub(super) fn residence_s(setting: &Setting, period_s: f64, source_binds: bool) -> f64 {
-    let of_lane_s = setting.lanes as f64 * period_s;
+pub(super) fn residence_s(setting: &Setting, binding: Bound) -> f64 {
+    let of_lane_s = setting.lanes as f64 * binding.period_s;
     let full_s = match setting.sets {
         Sets::Joint(n) => n as f64 * of_lane_s,
         Sets::Split { inputs, outputs } => {
             // From write to the end of the kernel an item holds both.
-            (inputs as f64 + outputs as f64) * of_lane_s - setting.input_in_lane_s()
+            let full_s = (inputs as f64 + outputs as f64) * of_lane_s - setting.input_in_lane_s();
+            full_s.min(prompt_residence_s(setting, inputs, outputs, binding).unwrap_or(f64::INFINITY))
         }
     };
-    if !source_binds {
+    if binding.resource != Resource::Source {
         return full_s;
     }
     let late_s = match setting.overlap {
@@ -172,6 +186,32 @@ pub(super) fn residence_s(setting: &Setting, period_s: f64, source_binds: bool) 
         Overlap::None | Overlap::Queued => 0.0,
     };
     full_s.min(setting.latency_s() + late_s)
+}
+
+/// The same where nothing waits once its input is free again: all inputs are in use, which makes so many periods, and
+/// what comes after takes its own time. `None` where what binds makes results wait, for a thread or for the way back.
+fn prompt_residence_s(setting: &Setting, inputs: usize, outputs: usize, binding: Bound) -> Option<f64> {
+    let waits = matches!(
+        binding.resource,
+        Resource::Read | Resource::Link | Resource::Host | Resource::PostprocessThreads
+    );
+    let of_lane_s = setting.lanes as f64 * binding.period_s;
+    let t = &setting.times;
+    let after_s = match setting.overlap {
+        _ if waits => return None,
+        Overlap::None => t.postprocess_s,
+        Overlap::Queued => t.read_s + t.postprocess_s,
+        // Flush calls have their own time.
+        Overlap::InLane if outputs < 3 => return None,
+        Overlap::InLane => 2.0 * of_lane_s.max(setting.call_s()) + t.postprocess_s,
+    };
+    // Items of several lanes may come back at once, and then one after the other. So may those of one lane that waits
+    // for sets, since they do not follow each other evenly.
+    let is_pool = matches!(binding.resource, Resource::Inputs | Resource::Outputs);
+    let in_a_bunch = if is_pool { inputs.saturating_mul(setting.lanes) } else { setting.lanes };
+    let back_s = if setting.overlap == Overlap::Queued { t.read_s } else { 0.0 };
+    let bunched_s = (in_a_bunch - 1) as f64 * (back_s + t.postprocess_s);
+    Some(inputs as f64 * of_lane_s + after_s + bunched_s)
 }
 
 fn why(setting: &Setting, enough: Sets, spare: &Spare, cap: Option<Cap>) -> String {

@@ -42,6 +42,7 @@
 
 mod advice;
 mod buffers;
+mod cause;
 mod error;
 mod intel;
 mod measured;
@@ -164,7 +165,6 @@ impl Plan {
             pools.iter().map(|p| Bound { resource: p.resource, period_s: p.period_s(setting.lanes) }),
         );
         let first = self::binding(&bounds);
-        let period_s = first.period_s;
         bounds.retain(|bound| *bound != first);
         bounds.sort_by(|a, b| b.period_s.total_cmp(&a.period_s));
         bounds.insert(0, first);
@@ -174,7 +174,7 @@ impl Plan {
             buffers,
             host_threads_enough: host_threads_enough(setting, without_host_s),
             latency_s: setting.latency_s(),
-            residence_s: buffers::residence_s(setting, period_s, first.resource == Resource::Source),
+            residence_s: buffers::residence_s(setting, first),
             bounds,
         })
     }

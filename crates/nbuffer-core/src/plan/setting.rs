@@ -287,7 +287,7 @@ impl Setting {
     }
 
     /// The same by the stages of a call, without what it costs beside them.
-    pub(super) fn in_call_s(&self) -> f64 {
+    pub(crate) fn in_call_s(&self) -> f64 {
         let t = &self.times;
         match (self.overlap, self.link.duplex) {
             (Overlap::None, _) => t.write_s + self.kernel_s() + t.read_s,

@@ -6,8 +6,8 @@ use super::host::Host;
 use super::ring::Ring;
 use super::window::Window;
 use super::{
-    Command, Config, ConfigError, Event, Flush, HostThreads, LaneChoice, LaneConfig, Outcome, Sequence,
-    SetState, Sets, Slot, Step, Totals, Transit, config,
+    Command, Config, ConfigError, Event, Flush, LaneChoice, Outcome, Sequence, SetState, Slot, Step, Totals,
+    Transit,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,9 +39,9 @@ pub struct Schedule {
     /// Landed sets that want postprocessing.
     posts: VecDeque<(u64, Slot)>,
     /// One request per free input set, which wants an item. Which set it becomes is the lane choice's matter.
-    fills: VecDeque<u64>,
+    pub(super) fills: VecDeque<u64>,
     /// Lanes that can submit.
-    callable: VecDeque<usize>,
+    pub(super) callable: VecDeque<usize>,
     /// Lanes that make a call.
     pub(super) calls: usize,
     pub(super) lanes_alive: usize,
@@ -209,69 +209,6 @@ impl Schedule {
         Some(delivered)
     }
 
-    /// Gives a lane's ring another size, at any moment.
-    ///
-    /// A larger ring takes surplus sets back and then adds new ones, numbered on from the last: whoever drives the
-    /// schedule has buffers for sets `0..n` ready before this call. Sets of a smaller ring become
-    /// [surplus](SetState::Surplus) as they come free, and their numbers stay valid. Nothing changes for a lost
-    /// lane. The reorder window keeps its size; see [`grow_window`](Self::grow_window).
-    ///
-    /// # Errors
-    ///
-    /// A number that is 0 or beyond [`LIMIT`](super::LIMIT), or another layout than the ring has.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such lane.
-    pub fn resize(&mut self, lane: usize, sets: Sets) -> Result<(), ConfigError> {
-        let ring = &mut self.rings[lane];
-        LaneConfig { sets, lag: ring.lag }.validate()?;
-        if ring.lost {
-            return Ok(());
-        }
-        let free_before = ring.inputs().n_free();
-        if !ring.resize(sets) {
-            return Err(ConfigError::Layout { lane, from: ring.sets(), to: sets });
-        }
-        let (free, can_submit) = (ring.inputs().n_free(), ring.can_submit());
-        if ring.listed && !can_submit {
-            // It lost the free output it was to use.
-            ring.listed = false;
-            self.callable.retain(|&callable| callable != lane);
-        }
-        self.list_callable(lane);
-        // The latest requests go first, so that no other lane's place in the line changes.
-        self.fills.truncate(self.fills.len() - free_before.saturating_sub(free));
-        for _ in free_before..free {
-            self.request_fill();
-        }
-        Ok(())
-    }
-
-    /// From now on at least `places` items may lie between take and delivery. A window never shrinks: a smaller
-    /// number changes nothing.
-    ///
-    /// # Errors
-    ///
-    /// A number that is 0 or beyond [`LIMIT`](super::LIMIT).
-    pub fn grow_window(&mut self, places: usize) -> Result<(), ConfigError> {
-        config::in_range("window places", places)?;
-        self.window.grow(places);
-        Ok(())
-    }
-
-    /// Changes how many host steps may run at once, at any moment. Steps that run beyond a smaller number run to
-    /// their end.
-    ///
-    /// # Errors
-    ///
-    /// A number that is 0 or beyond [`LIMIT`](super::LIMIT).
-    pub fn set_host_threads(&mut self, threads: HostThreads) -> Result<(), ConfigError> {
-        threads.validate()?;
-        self.host.set_threads(threads);
-        Ok(())
-    }
-
     fn taken(&mut self) {
         assert!(self.is_asked(), "an item came without being asked for");
         if self.source == Source::Left {
@@ -422,12 +359,12 @@ impl Schedule {
     }
 
     /// A free input set asks for an item.
-    fn request_fill(&mut self) {
+    pub(super) fn request_fill(&mut self) {
         let at = self.stamp();
         self.fills.push_back(at);
     }
 
-    fn list_callable(&mut self, lane: usize) {
+    pub(super) fn list_callable(&mut self, lane: usize) {
         let ring = &mut self.rings[lane];
         if !ring.listed && ring.can_submit() {
             ring.listed = true;

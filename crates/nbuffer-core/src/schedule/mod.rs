@@ -51,6 +51,7 @@ mod pool;
 mod protocol;
 mod questions;
 mod ring;
+mod sizes;
 mod window;
 
 pub use config::{

@@ -30,16 +30,15 @@ mod device;
 mod feed;
 mod items;
 mod server;
+mod setting;
 mod setup;
 mod simulation;
-
 mod threads;
 mod times;
 mod watch;
 
 pub use chaos::{Chaos, Violation, chaos, chaos_stream};
-pub use setup::{DeviceModel, Fault, Links, Setup, SetupError, Source};
+pub use setup::{DeviceModel, Fault, Links, SETS_MAX, Setup, SetupError, Source};
 pub use simulation::{Run, Simulation};
-
 pub use times::{LONGEST, StageTimes, Times};
 pub use watch::{Delivery, Recording, Spans, Watch};

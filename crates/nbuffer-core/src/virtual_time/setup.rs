@@ -2,7 +2,11 @@
 
 use super::times::{LONGEST, Times};
 use crate::measure::{Nanos, Stage};
-use crate::schedule::{Config, ConfigError, Duplex, Sequence};
+use crate::schedule::{Config, ConfigError, Duplex, LaneConfig, Sequence};
+
+/// The most buffer sets of all lanes together. No more items are ever on their way than the window has places, so
+/// what lies beyond would never be used and only takes memory.
+pub const SETS_MAX: usize = 1 << 20;
 
 /// How a lane's device takes its calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,6 +140,11 @@ impl Setup {
                 return Err(SetupError::Lag { lane, lag: config.lag, device: device.lag() });
             }
         }
+        let of_lane = |lane: &LaneConfig| lane.sets.items_max();
+        let sets = self.schedule.lanes.iter().map(of_lane).fold(0, usize::saturating_add);
+        if sets > SETS_MAX {
+            return Err(SetupError::Sets { sets });
+        }
         short("launch overhead", self.launch_overhead)?;
         short("source interval", self.source.interval)?;
         short("idle time", self.source.idle_after.unwrap_or(0))?;
@@ -196,6 +205,12 @@ pub enum SetupError {
         lane: usize,
         /// Lanes configured.
         lanes: usize,
+    },
+    /// More buffer sets than [`SETS_MAX`].
+    #[error("{sets} buffer sets in all lanes: a simulation takes up to {SETS_MAX}")]
+    Sets {
+        /// Buffer sets of all lanes.
+        sets: usize,
     },
     /// A time beyond [`LONGEST`].
     #[error("{what}: {value} ns: a set-up takes at most {LONGEST} ns (one hour)")]

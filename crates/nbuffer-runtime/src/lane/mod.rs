@@ -209,6 +209,14 @@ impl<I, O> Lane<I, O> {
         Lane { calls: Calls::Queued(open), memory: Box::new(memory) }
     }
 
+    /// Whether its calls compute on a core of this machine.
+    pub fn computes(&self) -> bool {
+        match &self.calls {
+            Calls::Blocking(lane) => lane.computes(),
+            Calls::Queued(_) => false,
+        }
+    }
+
     /// By how many calls this lane's results come late.
     pub fn lag(&self) -> usize {
         match &self.calls {

@@ -24,6 +24,7 @@ mod inspect;
 mod plan;
 mod run;
 mod setting;
+mod simulate;
 mod sink;
 mod sweep;
 mod table;
@@ -52,6 +53,8 @@ enum Command {
     Run(Box<run::Args>),
     /// Say what period given stage times allow, what limits it, and how many buffers and threads are enough
     Plan(Box<plan::Args>),
+    /// Run the same schedule in virtual time: jitter, faults, a timeline, and N chosen while the stream runs
+    Simulate(Box<simulate::Args>),
     /// Show a model: tensors, quantisation, padding, and the memory of each number of buffer sets
     Inspect(inspect::Args),
     /// List devices and engines: what is here, what is not and why
@@ -89,6 +92,7 @@ pub(crate) fn main() -> ExitCode {
     let status = match cli.command {
         Command::Run(args) => run::main(&args),
         Command::Plan(args) => plan::main(&args),
+        Command::Simulate(args) => simulate::main(&args),
         Command::Inspect(args) => inspect::main(&args),
         Command::Devices(args) => devices::main(&args),
     };

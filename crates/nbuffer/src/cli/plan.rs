@@ -2,9 +2,7 @@
 //! threads are enough.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
-use anyhow::Context;
 use nbuffer::measure::Stage;
 use nbuffer::plan::{IntelRule, Overlap, Plan, Resource, Time, Verdict};
 use nbuffer::schedule::{HostThreads, Sets};
@@ -13,7 +11,7 @@ use serde::Serialize;
 
 use super::duration::bytes;
 use super::setting::{Chosen, SettingArgs, named};
-use super::sweep::{Outcome, Sweep};
+use super::sweep::{Outcome, Sweep, SweepArgs};
 use super::values::at_least_one;
 use super::{Status, emit};
 
@@ -23,18 +21,10 @@ use super::{Status, emit};
 )]
 pub(super) struct Args {
     /// How long a stream of so many items takes
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = at_least_one, conflicts_with = "sweep")]
     items: Option<u64>,
-    /// Plan for other numbers of buffers, inputs, outputs, host-threads or lanes, side by side: as in
-    /// buffers=1..8,host-threads=1,2,4
-    #[arg(long, value_name = "SWEEP", conflicts_with_all = ["items", "json"])]
-    sweep: Option<Sweep>,
-    /// Write the sweep as CSV
-    #[arg(long, value_name = "FILE.csv", requires = "sweep")]
-    csv: Option<PathBuf>,
-    /// Write the sweep as a chart: throughput by the first resource, a line for each number of the second
-    #[arg(long, value_name = "FILE.svg", requires = "sweep")]
-    svg: Option<PathBuf>,
+    #[command(flatten)]
+    sweep: SweepArgs,
     /// As JSON, in the format of a run's summary
     #[arg(long)]
     json: bool,
@@ -45,7 +35,7 @@ pub(super) struct Args {
 
 pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     let chosen = args.setting.setting()?;
-    if let Some(sweep) = &args.sweep {
+    if let Some(sweep) = &args.sweep.sweep {
         return swept(args, sweep, &chosen);
     }
     let plan = Plan::new(&chosen.setting).map_err(named)?;
@@ -62,15 +52,7 @@ fn swept(args: &Args, sweep: &Sweep, chosen: &Chosen) -> anyhow::Result<Status> 
         let limit = plan.binding().resource.name();
         Ok(Outcome { period_s: plan.period_s(), limit, residence_s: plan.residence_s })
     })?;
-    let write = |path: &Path, flag: &str, text: String| {
-        std::fs::write(path, text).with_context(|| format!("cannot write {flag} `{}`", path.display()))
-    };
-    if let Some(path) = &args.csv {
-        write(path, "--csv", swept.csv())?;
-    }
-    if let Some(path) = &args.svg {
-        write(path, "--svg", swept.svg()?)?;
-    }
+    args.sweep.write(&swept)?;
     emit(&swept.table())
 }
 
@@ -106,20 +88,14 @@ impl Planned {
         Planned {
             format: FORMAT,
             lanes: setting.lanes,
-            buffers: Buffers {
-                depth: match setting.sets {
-                    Sets::Joint(n) => n,
-                    Sets::Split { inputs, outputs } => inputs.max(outputs),
-                },
-                inputs: setting.sets.inputs(),
-                outputs: setting.sets.outputs(),
-                chosen_by: chosen.buffers_by,
-                why: match chosen.buffers_by {
+            buffers: Buffers::of(
+                setting.sets,
+                chosen.buffers_by,
+                match chosen.buffers_by {
                     ChosenBy::Auto => plan.buffers.why.clone(),
                     ChosenBy::User => "asked for".to_owned(),
                 },
-                changes: Vec::new(),
-            },
+            ),
             double_buffer: setting.overlap == Overlap::InLane,
             host_threads: match setting.host_threads {
                 HostThreads::Shared(threads) => threads,
@@ -247,7 +223,7 @@ fn by(chosen_by: ChosenBy) -> &'static str {
     }
 }
 
-fn what(resource: Resource) -> &'static str {
+pub(super) fn what(resource: Resource) -> &'static str {
     match resource {
         Resource::Device => "the device",
         Resource::Write => "the link, writes",
@@ -263,7 +239,7 @@ fn what(resource: Resource) -> &'static str {
     }
 }
 
-fn sets(sets: Sets) -> String {
+pub(super) fn sets(sets: Sets) -> String {
     match sets {
         Sets::Joint(1) => "1 buffer set".to_owned(),
         Sets::Joint(n) => format!("{n} buffer sets"),
@@ -271,7 +247,7 @@ fn sets(sets: Sets) -> String {
     }
 }
 
-fn number(sets: Sets) -> String {
+pub(super) fn number(sets: Sets) -> String {
     match sets {
         Sets::Joint(n) => n.to_string(),
         Sets::Split { inputs, outputs } => format!("{inputs} + {outputs}"),
@@ -279,7 +255,7 @@ fn number(sets: Sets) -> String {
 }
 
 /// A row of the closing table, its words kept within 80 columns.
-fn row(out: &mut String, name: &str, text: &str) {
+pub(super) fn row(out: &mut String, name: &str, text: &str) {
     const WIDTH: usize = 80;
     const INDENT: usize = 15;
     let mut line = format!("  {name:<13}");

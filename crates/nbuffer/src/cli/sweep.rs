@@ -1,7 +1,9 @@
 //! `--sweep`: the same setting with other numbers of buffer sets, host threads and lanes, side by side.
 
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use anyhow::Context;
 use nbuffer::plan::{Setting, Time};
 use nbuffer::schedule::{HostThreads, LIMIT, Sets};
 
@@ -13,6 +15,37 @@ const SETTINGS_MAX: usize = 100_000;
 
 /// The most lines a chart can show apart.
 const LINES_MAX: usize = 8;
+
+/// What to sweep, and where to write it.
+#[derive(Debug, clap::Args)]
+pub(super) struct SweepArgs {
+    /// Try other numbers of buffers, inputs, outputs, host-threads or lanes, side by side: as in
+    /// buffers=1..8,host-threads=1,2,4
+    #[arg(long, value_name = "SWEEP", conflicts_with = "json")]
+    pub(super) sweep: Option<Sweep>,
+    /// Write the sweep as CSV
+    #[arg(long, value_name = "FILE.csv", requires = "sweep")]
+    csv: Option<PathBuf>,
+    /// Write the sweep as a chart: throughput by the first resource, a line for each number of the second
+    #[arg(long, value_name = "FILE.svg", requires = "sweep")]
+    svg: Option<PathBuf>,
+}
+
+impl SweepArgs {
+    /// Writes the files asked for.
+    pub(super) fn write(&self, swept: &Swept) -> anyhow::Result<()> {
+        let write = |path: &Path, flag: &str, text: String| {
+            std::fs::write(path, text).with_context(|| format!("cannot write {flag} `{}`", path.display()))
+        };
+        if let Some(path) = &self.csv {
+            write(path, "--csv", swept.csv())?;
+        }
+        if let Some(path) = &self.svg {
+            write(path, "--svg", swept.svg()?)?;
+        }
+        Ok(())
+    }
+}
 
 /// What a sweep varies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -200,7 +233,7 @@ impl Swept {
     }
 
     /// The same for programs, in seconds.
-    pub(super) fn csv(&self) -> String {
+    fn csv(&self) -> String {
         let mut out = String::new();
         for axis in &self.axes {
             out += axis.varied.name();
@@ -222,7 +255,7 @@ impl Swept {
     /// # Errors
     ///
     /// With more resources or lines than a reader can tell apart.
-    pub(super) fn svg(&self) -> anyhow::Result<String> {
+    fn svg(&self) -> anyhow::Result<String> {
         let (first, second) = match &self.axes[..] {
             [first] => (first, None),
             [first, second] => (first, Some(second)),

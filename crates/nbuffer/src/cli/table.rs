@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use nbuffer::plan::Time;
-use nbuffer::summary::{PlanSummary, Reached, Summary};
+use nbuffer::summary::{Buffers, PlanSummary, Reached, Summary};
 
 /// The closing table of a run.
 pub(super) fn closing(summary: &Summary) -> String {
@@ -36,7 +36,7 @@ pub(super) fn closing(summary: &Summary) -> String {
         format!(
             "{}, {} each{double}, {}",
             plural(summary.lanes, "lane"),
-            plural(summary.buffers.depth, "buffer set"),
+            sets(&summary.buffers),
             plural(summary.host_threads, "host thread")
         ),
     );
@@ -69,6 +69,13 @@ pub(super) fn closing(summary: &Summary) -> String {
     text
 }
 
+fn sets(buffers: &Buffers) -> String {
+    if buffers.inputs == buffers.outputs {
+        return plural(buffers.depth, "buffer set");
+    }
+    format!("{} + {} input and output sets", buffers.inputs, buffers.outputs)
+}
+
 /// What limited the run, and what would help.
 fn limit(plan: &PlanSummary, summary: &Summary) -> String {
     let binding = match plan.binding {
@@ -80,9 +87,13 @@ fn limit(plan: &PlanSummary, summary: &Summary) -> String {
         "buffers" => "too few buffer sets",
         _ => "the source",
     };
-    let mut text = format!("{binding}: {} an item possible", time(plan.period_s));
+    let mut text = format!("{binding}: {} an item planned", time(plan.period_s));
     if let Some(Reached { measured_period_s, efficiency }) = plan.reached {
-        text += &format!(", {} reached ({:.1} %)", time(measured_period_s), 100.0 * efficiency);
+        let difference = 100.0 * (1.0 / efficiency - 1.0);
+        text += &format!(", {} measured ({difference:+.1} %)", time(measured_period_s));
+    }
+    if let Some(cause) = &summary.likely_cause {
+        text += &format!(": {cause}");
     }
     let sets = summary.buffers.depth * summary.lanes;
     match plan.binding {

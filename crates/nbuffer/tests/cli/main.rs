@@ -9,4 +9,5 @@ mod inspects;
 mod plan;
 mod process;
 mod refusals;
+mod simulate;
 mod stdin;

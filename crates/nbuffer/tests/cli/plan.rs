@@ -100,7 +100,12 @@ fn chooses_buffers_and_threads_that_are_not_given() {
 fn gives_the_same_as_json_and_leaves_out_what_only_a_run_has() {
     let value = json_of(&format!("{EXAMPLE} --buffers 4 --host-threads 2 --bytes-in 1KiB --bytes-out 10"));
     assert_eq!(value["format"], 1);
-    assert_eq!(value["buffers"], json!({ "depth": 4, "chosen_by": "user", "why": "asked for" }));
+    assert_eq!(
+        value["buffers"],
+        json!({
+            "depth": 4, "layout": "joint", "inputs": 4, "outputs": 4, "chosen_by": "user", "why": "asked for"
+        })
+    );
     assert_eq!((&value["lanes"], &value["host_threads"]), (&json!(1), &json!(2)));
     assert_eq!(value["stages"]["write"], json!({ "mean_s": 0.0005 }));
     assert_eq!(value["plan"]["binding"], "host");
@@ -122,8 +127,8 @@ fn gives_the_same_as_json_and_leaves_out_what_only_a_run_has() {
 fn every_flag_reaches_the_plan() {
     for (more, pointer, expected) in [
         ("--buffers 2", "/plan/binding", json!("buffers")),
-        ("--buffers 3+9", "/plan/binding", json!("inputs")),
-        ("--host-threads 1+9", "/plan/binding", json!("preprocess_threads")),
+        ("--buffers 3+9", "/plan/binding", json!("buffers")),
+        ("--host-threads 1+9", "/plan/binding", json!("host")),
         ("--lanes 4 --host-threads 99", "/plan/binding", json!("device")),
         ("--overlap blocking", "/plan/period_s", json!(0.003)),
         ("--overlap double-buffer", "/plan/buffers_enough", json!(6)),

@@ -174,12 +174,10 @@ fn check_lane(simulation: &mut Simulation<Checker>, lane: usize) -> Result<(), S
     let owners = owners(simulation, lane);
     let (schedule, checker) = (&simulation.schedule, &mut simulation.watch);
     let is_split = matches!(schedule.sets(lane), Sets::Split { .. });
-    let mut states = vec![(0, schedule.inputs(lane))];
-    if is_split {
-        states.push((1, schedule.outputs(lane)));
-    }
+    // A joint ring's outputs are its inputs.
+    let kinds = [schedule.inputs(lane), schedule.outputs(lane)].into_iter().take(1 + usize::from(is_split));
     let mut owned = 0;
-    for (side, states) in states {
+    for (side, states) in kinds.enumerate() {
         for (set, state) in states.iter().enumerate() {
             let sequence = match *state {
                 SetState::Free | SetState::Surplus | SetState::Retired => continue,

@@ -17,7 +17,7 @@ use nbuffer::schedule::{Duplex, HostThreads, LIMIT, Sets};
 use nbuffer::summary::ChosenBy;
 
 use self::run::Run;
-use self::values::{Count, DuplexArg, Layout, Links, OneOrTwo, OverlapArg, Ratio, scalar};
+use self::values::{BuffersArg, Count, DuplexArg, Layout, Links, OneOrTwo, OverlapArg, Ratio, scalar};
 use super::duration::{Bytes, Seconds, SomeSeconds};
 
 /// Flags of a pipeline, and files that hold what no flag gives.
@@ -39,6 +39,8 @@ pub(super) struct SettingArgs {
 pub(super) struct Chosen {
     pub(super) setting: Setting,
     pub(super) buffers_by: ChosenBy,
+    /// Whether `--buffers auto` was asked for in so many words: where a stream runs, while it runs.
+    pub(super) buffers_auto: bool,
     pub(super) host_threads_by: ChosenBy,
     /// The period a run measured, if the setting is that of the run in all.
     pub(super) measured_period_s: Option<f64>,
@@ -92,10 +94,11 @@ struct Given {
     #[arg(long, value_name = "CV", allow_hyphen_values = true)]
     #[serde(deserialize_with = "scalar")]
     op_cv: Option<Ratio>,
-    /// Buffer sets of each lane, or inputs + outputs as in 4+3 [default: as many as are advised]
-    #[arg(long, value_name = "N", allow_hyphen_values = true)]
+    /// Buffer sets of each lane, or inputs + outputs as in 4+3; with auto, `simulate` starts with few and
+    /// chooses while the stream runs, as `run` does [default: as many as are advised]
+    #[arg(long, value_name = "auto|N", allow_hyphen_values = true)]
     #[serde(deserialize_with = "scalar")]
-    buffers: Option<OneOrTwo>,
+    buffers: Option<BuffersArg>,
     /// Threads for preprocess and postprocess, or for one each as in 3+1 [default: as many as are enough]
     #[arg(long, value_name = "C", allow_hyphen_values = true)]
     #[serde(deserialize_with = "scalar")]
@@ -156,6 +159,11 @@ struct Given {
 }
 
 impl SettingArgs {
+    /// Whether there is any of them.
+    pub(super) fn is_given(&self) -> bool {
+        self.given != Given::default() || self.setting.is_some() || self.from.is_some()
+    }
+
     /// The setting they come to. N and C that are not given are those that the plan advises.
     pub(super) fn setting(&self) -> anyhow::Result<Chosen> {
         let from = self.from.as_deref().map(Run::read).transpose()?;
@@ -267,12 +275,14 @@ impl Given {
                 split => split,
             };
         }
-        if self.buffers.is_none() {
+        let is_given = matches!(self.buffers, Some(BuffersArg::Sets(_)));
+        if !is_given {
             setting.sets = Plan::new(&setting).map_err(named)?.buffers.advised;
         }
         Ok(Chosen {
             setting,
-            buffers_by: chosen_by(self.buffers.is_some()),
+            buffers_by: chosen_by(is_given),
+            buffers_auto: self.buffers == Some(BuffersArg::Auto),
             host_threads_by: chosen_by(self.host_threads.is_some()),
             measured_period_s,
         })
@@ -302,7 +312,10 @@ impl Given {
     }
 
     fn sets(&self, default: usize) -> anyhow::Result<Sets> {
-        let n = self.buffers.unwrap_or(OneOrTwo::One(default));
+        let n = match self.buffers {
+            Some(BuffersArg::Sets(n)) => n,
+            Some(BuffersArg::Auto) | None => OneOrTwo::One(default),
+        };
         Ok(match (self.layout, n) {
             (Some(Layout::Joint), OneOrTwo::Two(..)) => {
                 bail!("--buffers {n}: inputs and outputs are counted apart with --layout split only")

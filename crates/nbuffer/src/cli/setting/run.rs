@@ -10,7 +10,7 @@ use nbuffer::summary::FORMAT;
 
 use super::super::duration::{Seconds, SomeSeconds};
 use super::Given;
-use super::values::{Count, DuplexArg, Links, OneOrTwo, OverlapArg};
+use super::values::{BuffersArg, Count, DuplexArg, Layout, Links, OneOrTwo, OverlapArg, Ratio};
 
 /// What a plan needs of a run's summary.
 #[derive(Debug, serde::Deserialize)]
@@ -27,15 +27,23 @@ pub(super) struct Run {
 #[derive(Debug, serde::Deserialize)]
 struct RunBuffers {
     depth: usize,
+    layout: Layout,
+    inputs: usize,
+    outputs: usize,
 }
 
 #[derive(Debug, serde::Deserialize)]
 struct RunStage {
     mean_s: f64,
+    /// Only in a plan.
+    cv: Option<Ratio>,
 }
 
 #[derive(Debug, serde::Deserialize)]
 struct RunPlan {
+    /// What it was made from, where that is not the whole run.
+    #[serde(default)]
+    stages: BTreeMap<String, RunStage>,
     measured_period_s: Option<f64>,
     lane: Option<String>,
     link: Option<DuplexArg>,
@@ -65,8 +73,14 @@ impl Run {
 
     /// What it gives where flags and files give nothing.
     pub(super) fn given(&self) -> anyhow::Result<Given> {
-        let mean = |stage: Stage| self.stages.get(stage.name()).map(|stage| Seconds(stage.mean_s));
         let plan = self.plan.as_ref();
+        let of = |stage: Stage| {
+            let planned = plan.and_then(|plan| plan.stages.get(stage.name()));
+            planned.or_else(|| self.stages.get(stage.name()))
+        };
+        let mean = |stage: Stage| of(stage).map(|stage| Seconds(stage.mean_s));
+        let cv = |stage: Stage| of(stage).and_then(|stage| stage.cv);
+        let RunBuffers { depth, layout, inputs, outputs } = self.buffers;
         let overlap = match plan.and_then(|plan| plan.lane.as_deref()) {
             Some(lane) => {
                 Some(lane.parse().map_err(|error| anyhow::anyhow!("--from: `plan.lane`: {error}"))?)
@@ -85,7 +99,16 @@ impl Run {
             k: mean(Stage::Kernel),
             r: mean(Stage::Read),
             op: mean(Stage::Postprocess),
-            buffers: Some(OneOrTwo::One(self.buffers.depth)),
+            ip_cv: cv(Stage::Preprocess),
+            w_cv: cv(Stage::Write),
+            k_cv: cv(Stage::Kernel),
+            r_cv: cv(Stage::Read),
+            op_cv: cv(Stage::Postprocess),
+            buffers: Some(BuffersArg::Sets(match layout {
+                Layout::Joint => OneOrTwo::One(depth),
+                Layout::Split => OneOrTwo::Two(inputs, outputs),
+            })),
+            layout: Some(layout),
             host_threads: Some(OneOrTwo::One(self.host_threads)),
             lanes: Some(Count(self.lanes)),
             // What the calls of a run share is in what they took.

@@ -42,7 +42,7 @@ pub(super) fn scalar<'de, D: Deserializer<'de>, T: FromStr<Err = String>>(
 }
 
 /// A coefficient of variation.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Deserialize)]
 pub(super) struct Ratio(pub(super) f64);
 
 impl FromStr for Ratio {
@@ -94,6 +94,24 @@ impl fmt::Display for OneOrTwo {
     }
 }
 
+/// Buffer sets: so many, or those that nbuffer chooses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum BuffersArg {
+    Auto,
+    Sets(OneOrTwo),
+}
+
+impl FromStr for BuffersArg {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(BuffersArg::Auto),
+            sets => sets.parse().map(BuffersArg::Sets),
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct OverlapArg(pub(super) Overlap);
 
@@ -132,7 +150,8 @@ impl<'de> Deserialize<'de> for DuplexArg {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Layout {
     Joint,
     Split,
