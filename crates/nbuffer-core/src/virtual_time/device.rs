@@ -40,12 +40,17 @@ impl Lane {
 
     /// What a device with lag holds, and whether it may still read each one's input.
     pub(super) fn inside(&self) -> impl Iterator<Item = (Transit, bool)> {
-        let inputs_read = [(self.submitted, true), (self.written, true), (self.computed, false)];
+        let inputs_read = [(self.submitted, true), (self.written, false), (self.computed, false)];
         inputs_read.into_iter().filter_map(|(transit, reads_input)| Some((transit?, reads_input)))
     }
 
     pub(super) fn is_lockstep(&self) -> bool {
         matches!(self.model, DeviceModel::Lockstep { .. })
+    }
+
+    /// Whether an input is free again as soon as its kernel has ended; if not, when the call returns.
+    pub(super) fn is_queued(&self) -> bool {
+        self.model == DeviceModel::Queued
     }
 
     pub(super) fn lose(&mut self) {
@@ -108,7 +113,10 @@ impl<W: Watch> Simulation<W> {
         let ended = match stage {
             Stage::Kernel if item.fails.kernel => Event::CallFailed(transit),
             Stage::Kernel => {
-                self.schedule.report(Event::InputFree(transit));
+                // A call that has not returned still holds its input.
+                if self.lanes[lane].is_queued() {
+                    self.schedule.report(Event::InputFree(transit));
+                }
                 return self.request(Job { transit, stage: Stage::Read });
             }
             Stage::Read => Event::Landed(transit),
@@ -167,7 +175,8 @@ impl<W: Watch> Simulation<W> {
         }
         let written = std::mem::replace(&mut state.written, submitted);
         let computed = std::mem::replace(&mut state.computed, written);
-        if let Some(transit) = written {
+        // The call captured its input.
+        if let Some(transit) = submitted {
             self.schedule.report(Event::InputFree(transit));
         }
         if let Some(transit) = computed {

@@ -49,7 +49,7 @@ fn waits_to_preprocess(plan: &Plan) -> bool {
 #[test]
 fn n_star_reaches_the_best_period_and_one_less_does_not() {
     let draw = |dice: &mut Dice| Case {
-        threads: HostThreads::Split { preprocess: dice.one_to(6), postprocess: dice.one_to(6) },
+        threads: HostThreads::Split { preprocess: dice.up_to(6), postprocess: dice.up_to(6) },
         ..dice.dedicated()
     };
     for case in cases(2, draw) {

@@ -31,8 +31,9 @@ pub(super) fn owners<W: Watch>(simulation: &Simulation<W>, lane: usize) -> Vec<O
     }
     let jobs = simulation.servers.iter().flat_map(|server| server.jobs());
     let jobs = jobs.filter(|job| job.transit.lane() == lane);
-    owners.extend(
-        jobs.map(|job| Owner::Device { transit: job.transit, reads_input: job.stage != Stage::Read }),
-    );
+    owners.extend(jobs.map(|job| {
+        let reads_input = job.stage != Stage::Read || !state.is_queued();
+        Owner::Device { transit: job.transit, reads_input }
+    }));
     owners
 }
