@@ -12,8 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use nbuffer_core::plan::{Setting, StageTimes};
+use nbuffer_core::tune::Goals;
 use shuttle::rand::{Rng, thread_rng};
-use shuttle::scheduler::{PctScheduler, RandomScheduler, Scheduler};
+use shuttle::scheduler::{
+    PctScheduler, RandomScheduler, Scheduler, UncontrolledNondeterminismCheckScheduler,
+};
 use shuttle::sync::{Barrier, mpsc};
 use shuttle::thread;
 
@@ -21,7 +25,7 @@ use super::sync::Timeouts;
 use crate::*;
 
 /// How often a scenario runs under each scheduler; `INTERLEAVINGS` sets another number.
-const ITERATIONS: usize = 3_000;
+const ITERATIONS: usize = 10_000;
 
 /// Runs a scenario under schedulers that choose at random, and that let one thread run on but for a few changes.
 fn explore(timeouts: Timeouts, scenario: fn()) {
@@ -33,6 +37,8 @@ fn explore(timeouts: Timeouts, scenario: fn()) {
         timeouts.set();
         shuttle::Runner::new(scheduler, config).run(scenario);
     };
+    // Each schedule twice: what fails can be repeated.
+    run(Box::new(UncontrolledNondeterminismCheckScheduler::new(RandomScheduler::new(100))));
     run(Box::new(RandomScheduler::new(iterations)));
     for changes in [1, 3] {
         run(Box::new(PctScheduler::new(changes, iterations)));
@@ -236,10 +242,19 @@ fn any_lanes() -> Vec<NumberLane> {
     (0..any(1..=2)).map(lane).collect()
 }
 
-/// Any small number of everything.
+/// Any small number of everything, and sometimes a monitor and a tuner that have nothing to do but to leave.
 fn any_options() -> Options {
-    let window = [None, Some(1), Some(2)][any(0..=2)];
-    Options { window, idle_flush: None, ..Options::new(any(1..=2), any(1..=2)) }
+    let sets = Sets::Split { inputs: any(1..=2), outputs: any(1..=2) };
+    let host_threads = any(1..=2);
+    let setting = Setting::new(StageTimes::default(), 1, sets, host_threads.into());
+    Options {
+        sets,
+        window: [None, Some(1), Some(2)][any(0..=2)],
+        idle_flush: None,
+        watchdog: [None, Some(Duration::from_secs(3600))][any(0..=1)],
+        tune: [None, Some(Goals { setting, sets: true, host_threads_max: None })][any(0..=1)],
+        ..Options::new(1, host_threads)
+    }
 }
 
 type Stages = Around<Number, Number, Number, fn(Number) -> Number, fn(Number) -> Number>;
