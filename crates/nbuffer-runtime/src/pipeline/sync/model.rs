@@ -117,10 +117,7 @@ impl Condvar {
         Condvar { waiters: std::sync::Mutex::default() }
     }
 
-    pub(in crate::pipeline) fn wait<'a, T>(
-        &self,
-        guard: MutexGuard<'a, T>,
-    ) -> LockResult<MutexGuard<'a, T>> {
+    pub(in crate::pipeline) fn wait<'a, T>(&self, guard: MutexGuard<'a, T>) -> LockResult<MutexGuard<'a, T>> {
         self.wait_until(guard, one_in(8))
     }
 
