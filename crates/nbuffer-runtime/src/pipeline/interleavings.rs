@@ -208,7 +208,7 @@ impl Queued {
 
     fn end(mut flight: Flight<Set, Set>, completions: &Completions<Set, Set>) {
         flight.output = flight.input.take();
-        if flight.id.sequence() % 2 == 0 {
+        if flight.id.sequence().is_multiple_of(2) {
             return completions.complete(Called::landed(flight, Spans::default()));
         }
         let Flight { id, input, output } = flight;
