@@ -8,7 +8,7 @@ impl Schedule {
     ///
     /// A larger ring takes surplus sets back and then adds new ones, numbered on from the last: whoever drives the
     /// schedule has buffers for sets `0..n` ready before this call. Sets of a smaller ring become
-    /// [surplus](SetState::Surplus) as they come free, and their numbers stay valid. Nothing changes for a lost
+    /// [surplus](super::SetState::Surplus) as they come free, and their numbers stay valid. Nothing changes for a lost
     /// lane. The reorder window keeps its size; see [`grow_window`](Self::grow_window).
     ///
     /// # Errors

@@ -7,8 +7,12 @@ mod passage;
 mod report;
 mod state;
 mod step;
+mod sync;
 mod tuning;
 mod worker;
+
+#[cfg(all(test, shuttle))]
+mod interleavings;
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use nbuffer_core::schedule::Event;
 
 use super::state::nanos;
+use super::sync::thread;
 use super::worker::Shared;
 use super::{HostStages, Options};
 use crate::device::DeviceError;
@@ -21,7 +22,7 @@ pub(super) fn start<H: HostStages>(shared: &Arc<Shared<H>>, options: &Options) {
     let tick = (shortest / 4).clamp(Duration::from_millis(1), Duration::from_millis(250));
     let [watchdog, idle_flush] = limits;
     let shared = Arc::clone(shared);
-    let thread = std::thread::Builder::new().name("nbuffer-monitor".into());
+    let thread = thread::Builder::new().name("nbuffer-monitor".into());
     thread.spawn(move || watch(&shared, tick, watchdog, idle_flush)).expect("a thread can be started");
 }
 

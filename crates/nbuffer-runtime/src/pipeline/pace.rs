@@ -2,6 +2,7 @@
 
 use nbuffer_core::measure::Nanos;
 
+use super::sync::observed;
 use super::{Kind, Options, Timing};
 
 /// Work that takes less than this is not worth waking a thread for: a wake-up costs more.
@@ -11,7 +12,7 @@ const SHORT_NS: f64 = 3_000.0;
 const QUICK_NS: f64 = 100_000.0;
 
 /// Items that are timed before their work says anything: until then caches are cold.
-const COLD: u64 = 16;
+const COLD: u64 = if cfg!(shuttle) { 1 } else { 16 };
 
 pub(super) struct Pace {
     timing: Timing,
@@ -63,5 +64,6 @@ impl Pace {
 
 /// Moves a running mean towards a value; the first value is taken as it is.
 fn follow(mean: &mut f64, value: f64, memory: f64) {
+    let (value, memory) = observed(value, memory);
     *mean = if mean.is_finite() { *mean + (value - *mean) / memory } else { value };
 }

@@ -1,11 +1,12 @@
 //! The steps: each takes what it needs out of the shared state, runs without the lock, and puts back what it
 //! leaves.
 
-use std::sync::{Arc, MutexGuard};
+use std::sync::Arc;
 
 use nbuffer_core::schedule::{Command, Event, Slot, Transit};
 
 use super::state::{InCall, LaneKind};
+use super::sync::{MutexGuard, thread};
 use super::worker::{Crew, Shared};
 use super::{HostStages, Kind};
 use crate::device::DeviceError;
@@ -22,8 +23,8 @@ pub(super) enum StageEnd<T> {
     Panicked(String),
 }
 
-impl<T> From<std::thread::Result<Result<T, BoxError>>> for StageEnd<T> {
-    fn from(result: std::thread::Result<Result<T, BoxError>>) -> Self {
+impl<T> From<thread::Result<Result<T, BoxError>>> for StageEnd<T> {
+    fn from(result: thread::Result<Result<T, BoxError>>) -> Self {
         match result {
             Ok(Ok(value)) => StageEnd::Done(value),
             Ok(Err(error)) => StageEnd::Failed(error),

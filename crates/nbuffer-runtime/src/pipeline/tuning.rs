@@ -7,6 +7,7 @@ use nbuffer_core::tune::{Goals, Tuner};
 
 use super::HostStages;
 use super::state::nanos;
+use super::sync::thread;
 use super::worker::{BUG, Shared};
 
 /// How often the tuner is asked. It answers only when enough items have gone by.
@@ -15,7 +16,7 @@ const TICK: Duration = Duration::from_millis(5);
 /// Starts tuning. It costs the other threads nothing but a look at a few sums.
 pub(super) fn start<H: HostStages>(shared: &Arc<Shared<H>>, goals: Goals) {
     let shared = Arc::clone(shared);
-    let thread = std::thread::Builder::new().name("nbuffer-tuner".into());
+    let thread = thread::Builder::new().name("nbuffer-tuner".into());
     thread.spawn(move || tune(&shared, Tuner::new(goals))).expect("a thread can be started");
 }
 

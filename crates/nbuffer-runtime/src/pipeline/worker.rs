@@ -9,15 +9,16 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nbuffer_core::measure::Nanos;
 use nbuffer_core::schedule::{ConfigError, Sets};
 
 use super::state::{LaneKind, LaneState, State, nanos};
+use super::sync::atomic::{AtomicU32, Ordering};
+use super::sync::thread::{self, JoinHandle};
+use super::sync::{Condvar, Mutex, MutexGuard, Spin};
 use super::{Delivery, HostStages, Kind, Options, Report, StartError};
 use crate::buffer::Memory;
 use crate::device::DeviceError;
@@ -122,15 +123,8 @@ impl Hint {
 
     /// Spins until the hint changes or the time is over.
     fn spin(&self, seen: u32) {
-        let until = Instant::now() + SPIN;
-        while self.0.load(Ordering::Relaxed) == seen {
-            for _ in 0..16 {
-                std::hint::spin_loop();
-            }
-            if Instant::now() >= until {
-                return;
-            }
-        }
+        let spin = Spin::new(SPIN);
+        while self.0.load(Ordering::Relaxed) == seen && spin.turn() {}
     }
 
     fn seen(&self) -> u32 {
@@ -213,7 +207,7 @@ impl<H: HostStages> Shared<H> {
     ) -> Arc<Self> {
         let (lanes, memory): (Vec<_>, Vec<_>) =
             lanes.into_iter().map(|lane| (lane.calls, lane.memory)).unzip();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores = thread::available_parallelism().map_or(1, usize::from);
         let seats = Seats::new(&lanes, options.host_threads, cores);
         let epoch = state.epoch();
         let shared = Arc::new(Shared {
@@ -329,7 +323,7 @@ impl<H: HostStages> Shared<H> {
         kind: Kind,
         timed: bool,
         step: impl FnOnce() -> T,
-    ) -> (MutexGuard<'a, Crew<H>>, std::thread::Result<T>, Stamps) {
+    ) -> (MutexGuard<'a, Crew<H>>, thread::Result<T>, Stamps) {
         let brief = crew.state.pace.is_brief(kind);
         self.call_for_help(&mut crew, brief);
         drop(crew);
@@ -418,12 +412,13 @@ impl<H: HostStages> Shared<H> {
             crew.parked -= 1;
             crew.woken += 1;
             self.work.notify_one();
-        } else if crew.threads.len() <= crew.seats.count() {
+        } else if crew.threads.iter().filter(|worker| !worker.gone).count() <= crew.seats.count() {
+            // All may have left already, and a sink come only then for the results they left behind.
             crew.starting += 1;
             let me = crew.threads.len();
             let shared = Arc::clone(self);
             let name = format!("nbuffer-{me}");
-            let spawned = std::thread::Builder::new().name(name).spawn(move || shared.work(me));
+            let spawned = thread::Builder::new().name(name).spawn(move || shared.work(me));
             match spawned {
                 Ok(handle) => crew.threads.push(Worker { handle: Some(handle), ..Worker::default() }),
                 Err(error) => {
@@ -518,7 +513,8 @@ impl<H: HostStages> Shared<H> {
     where
         F: FnMut(Delivery<H::Output>) + Send + 'static,
     {
-        let kept = Arc::new(Mutex::new(each));
+        // Never contended, so no part of what the threads agree on.
+        let kept = Arc::new(std::sync::Mutex::new(each));
         let sink = Arc::clone(&kept);
         let mut crew = self.lock();
         crew.sink = Some(Box::new(move |batch| {
