@@ -84,7 +84,7 @@ pub struct DeviceInfo {
     pub memory_bytes: Option<u64>,
     /// Whether a lane can overlap transfer and compute by returning results two calls late.
     pub double_buffer: bool,
-    /// Whether a lane has a queue of its own ([`Lane::Queued`]), or blocks.
+    /// Whether a lane has a queue of its own ([`Lane::queued`](crate::Lane::queued)), or blocks.
     pub queued: bool,
     /// Whether both directions of the link share one channel.
     pub half_duplex: bool,
