@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use nbuffer_bench::{CpuTimes, machine, quantile, verdict};
-use nbuffer_runtime::{Around, Lane, Options, Pipeline, Timing};
+use nbuffer_runtime::{Around, Lane, Options, Pipeline, Sets, Timing};
 use rayon::iter::{ParallelBridge, ParallelIterator};
 
 /// Items on their way, and threads that the peers may use.
@@ -171,7 +171,9 @@ type Stages =
 
 fn nbuffer(items: u64, us: f64) -> Pipeline<Stages> {
     // The lane computes, so it shares the host threads: two steps at a time, as many as the peers' threads.
-    let options = Options { timing: Timing::Sampled, ..Options::new(TOKENS, THREADS) };
+    // Joint sets, so that no more items are on their way than with the peers' tokens.
+    let sets = Sets::Joint(TOKENS);
+    let options = Options { sets, timing: Timing::Sampled, ..Options::new(TOKENS, THREADS) };
     let stages: Stages = Around::new(
         Box::new(move |x| before(x, us)) as Box<dyn Fn(u64) -> u64 + Send + Sync>,
         Box::new(move |x| after(x, us)) as Box<dyn Fn(u64) -> u64 + Send + Sync>,
