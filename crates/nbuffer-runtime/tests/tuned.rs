@@ -1,5 +1,6 @@
-//! Runs that choose their own buffer sets and host threads, in real time. Stages sleep instead of working, so a busy
-//! machine makes them a little longer and nothing else.
+//! Runs that choose their own buffer sets and host threads, in real time. The stage times are what is tested, and
+//! stages sleep for them instead of working, so a busy machine makes them a little longer and nothing else. No order
+//! depends on them.
 
 use std::time::Duration;
 

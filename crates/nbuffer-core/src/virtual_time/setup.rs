@@ -20,6 +20,10 @@ pub enum DeviceModel {
     /// Double buffering with lag 2: a call writes its own item, computes the one before and reads the one before
     /// that, side by side. Where nothing else uses the links and these are full duplex, it lasts as long as the
     /// longest of the three, and `call_cost` more.
+    ///
+    /// A stage without an item takes no time, since times belong to items. A real device moves a dummy instead, so
+    /// the calls that fill and flush a lane are shorter here, and with them rings of up to three sets, which live on
+    /// flush calls: for those the period is a lower bound of the device's.
     Lockstep {
         /// What every call costs beside its stages.
         call_cost: Nanos,

@@ -148,8 +148,8 @@ impl Dice {
     fn make_calls(&mut self, case: &mut Case) {
         case.overlap = if self.once_in(2) { Overlap::None } else { Overlap::InLane };
         if case.overlap == Overlap::InLane {
-            // FIXME: in virtual time a call without an item takes no time for the missing stages, while a device
-            // moves a dummy. Rings of up to three sets live on such calls.
+            // Rings of up to three sets live on flush calls, whose missing stages take no time in virtual time (see
+            // `DeviceModel::Lockstep`) and that of a dummy in the plan.
             case.sets = match case.sets {
                 Sets::Joint(_) => Sets::Joint(3 + self.up_to(5)),
                 Sets::Split { inputs, .. } => Sets::Split { inputs, outputs: 3 + self.up_to(5) },
