@@ -259,7 +259,8 @@ fn a_lost_lane_fails_what_it_held_and_the_others_go_on() {
             }
         }
     }
-    assert!((1..=4).contains(&failed), "{failed} items failed with a ring of 4");
+    // Inputs and outputs are recycled apart: four items may wait in input sets while four more sit in output sets.
+    assert!((1..=8).contains(&failed), "{failed} items failed with 4 input and 4 output sets");
     assert_eq!(ok + failed, 300);
     let report = pipeline.report();
     assert_eq!((report.totals.ok, report.totals.failed), (ok, failed));
