@@ -1,18 +1,31 @@
-//! What happened when: the spans of a run, on whichever clock it ran, and pictures of them.
+//! What happened when, on whichever clock a run ran, and pictures of it.
+//!
+//! A [`Tracer`] keeps the [`Journey`] of each item and the [`Moment`]s beside them, in bounded memory; a [`Trace`] is
+//! what it kept. A real run and one in virtual time fill the same tracer.
 //!
 //! A [`Span`] says that a [`Unit`] was busy with one stage of one item. [`Timeline`] draws spans as text, a
 //! row a unit; it is [`Layout`] with characters, and other drawings start from that same layout.
 
 pub mod axis;
 mod cut;
+mod journey;
 pub mod layout;
+mod moment;
+mod rows;
 mod timeline;
+mod topology;
+mod tracer;
 
 use std::fmt;
 
 pub use cut::steady_state;
+pub use journey::{Interval, Journey};
 pub use layout::Layout;
+pub use moment::{Moment, What};
+pub(crate) use rows::Rows;
 pub use timeline::{Style, Timeline};
+pub use topology::{LanePlace, Topology};
+pub use tracer::{JOURNEY_BYTES, Trace, Tracer};
 
 use crate::measure::{Nanos, Stage};
 use crate::schedule::Sequence;

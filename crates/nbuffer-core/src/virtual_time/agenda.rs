@@ -14,7 +14,7 @@ pub(super) enum Happening {
     /// The source has paused for the idle time, unless something moved meanwhile.
     Idle,
     /// A host thread is done with its step.
-    HostStepOver(u32),
+    HostStepOver(u16),
     /// A link or compute unit is done with its job.
     Served(u32),
     /// A lane's lockstep call is over.

@@ -5,7 +5,7 @@ use super::server::Job;
 use super::{DeviceModel, Simulation, Watch};
 use crate::measure::{Nanos, Stage};
 use crate::schedule::{Duplex, Event, Transit};
-use crate::trace::Unit;
+use crate::trace::{Interval, Unit};
 
 #[derive(Clone, Debug)]
 pub(super) struct Lane {
@@ -65,6 +65,7 @@ impl<W: Watch> Simulation<W> {
             return self.begin_lockstep_call(lane, Some(transit));
         }
         self.lanes[lane].call_since = self.now;
+        self.watch.call_begins(transit, self.now);
         self.request(Job { transit, stage: Stage::Write });
         if self.lanes[lane].model == DeviceModel::Queued {
             self.schedule.report(Event::CallReturned(lane));
@@ -115,22 +116,34 @@ impl<W: Watch> Simulation<W> {
             Stage::Kernel => {
                 // A call that has not returned still holds its input.
                 if self.lanes[lane].is_queued() {
-                    self.schedule.report(Event::InputFree(transit));
+                    self.input_free(transit);
                 }
                 return self.request(Job { transit, stage: Stage::Read });
             }
-            Stage::Read => Event::Landed(transit),
+            Stage::Read => {
+                self.watch.input_free(transit, self.now);
+                self.watch.landed(transit, self.now);
+                Event::Landed(transit)
+            }
             _ => return self.request(Job { transit, stage: Stage::Kernel }),
         };
         self.schedule.report(ended);
         if self.lanes[lane].model == DeviceModel::Blocking {
-            self.call_over(lane);
+            self.call_over(lane, Some(transit));
         }
     }
 
-    fn call_over(&mut self, lane: usize) {
-        self.measures.call(self.lanes[lane].call_since, self.now);
+    fn call_over(&mut self, lane: usize, submitted: Option<Transit>) {
+        let call = Interval::new(self.lanes[lane].call_since, self.now);
+        self.measures.call(call.start, call.end);
+        self.watch.call_ends(lane, submitted, call);
         self.schedule.report(Event::CallReturned(lane));
+    }
+
+    /// The device has read an input for the last time.
+    fn input_free(&mut self, transit: Transit) {
+        self.watch.input_free(transit, self.now);
+        self.schedule.report(Event::InputFree(transit));
     }
 
     /// A call whose stages go side by side, each for another item, as far as links let them.
@@ -139,6 +152,9 @@ impl<W: Watch> Simulation<W> {
         let state = &mut self.lanes[lane];
         state.call_since = self.now;
         state.submitted = submitted;
+        if let Some(transit) = submitted {
+            self.watch.call_begins(transit, self.now);
+        }
         // A call that fails moves nothing but its own input.
         let (written, computed) = if fails { (None, None) } else { (state.written, state.computed) };
         let stages = [(computed, Stage::Read), (written, Stage::Kernel), (submitted, Stage::Write)];
@@ -171,18 +187,19 @@ impl<W: Watch> Simulation<W> {
             && self.items[transit.sequence()].fails.kernel
         {
             self.schedule.report(Event::CallFailed(transit));
-            return self.call_over(lane);
+            return self.call_over(lane, submitted);
         }
         let written = std::mem::replace(&mut state.written, submitted);
         let computed = std::mem::replace(&mut state.computed, written);
         // The call captured its input.
         if let Some(transit) = submitted {
-            self.schedule.report(Event::InputFree(transit));
+            self.input_free(transit);
         }
         if let Some(transit) = computed {
+            self.watch.landed(transit, self.now);
             self.schedule.report(Event::Landed(transit));
         }
-        self.call_over(lane);
+        self.call_over(lane, submitted);
     }
 
     /// Measures and tells a stage a device is done with.

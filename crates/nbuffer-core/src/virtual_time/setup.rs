@@ -3,6 +3,7 @@
 use super::times::{LONGEST, Times};
 use crate::measure::{Nanos, Stage};
 use crate::schedule::{Config, ConfigError, Duplex, LaneConfig, Sequence};
+use crate::trace::{LanePlace, Topology};
 
 /// The most buffer sets of all lanes together. No more items are ever on their way than the window has places, so
 /// what lies beyond would never be used and only takes memory.
@@ -125,6 +126,24 @@ impl Setup {
             source: Source::of(items),
             times,
             faults: Vec::new(),
+        }
+    }
+
+    /// What it runs on, as traces have it.
+    pub fn topology(&self) -> Topology {
+        let lanes = self.schedule.lanes.iter().zip(&self.devices).enumerate();
+        let place = |(lane, (config, device)): (usize, (&LaneConfig, &DeviceModel))| LanePlace {
+            device: 0,
+            link: if self.links.shared { 0 } else { lane },
+            duplex: self.links.duplex,
+            lag: config.lag,
+            blocking: *device != DeviceModel::Queued,
+            sets: config.sets,
+        };
+        Topology {
+            devices: vec!["virtual device".to_owned()],
+            lanes: lanes.map(place).collect(),
+            host_threads: self.schedule.host_threads.total(),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::measure::{Measures, Nanos, Stage};
 use crate::schedule::{
     Command, ConfigError, Duplex, Event, HostThreads, Schedule, Sequence, Sets, Step, Totals,
 };
-use crate::trace::{Span, Unit};
+use crate::trace::{Interval, Span, Unit};
 
 /// What a simulation came to.
 #[derive(Clone, Debug)]
@@ -144,6 +144,11 @@ impl<W: Watch> Simulation<W> {
         &self.schedule
     }
 
+    /// Who looks on.
+    pub fn watch(&mut self) -> &mut W {
+        &mut self.watch
+    }
+
     /// What was measured so far.
     pub fn measures(&self) -> &Measures {
         &self.measures
@@ -201,9 +206,13 @@ impl<W: Watch> Simulation<W> {
             Happening::CallOver(lane) => self.lockstep_call_over(lane as usize),
             Happening::LaneLost(lane) => {
                 self.lanes[lane as usize].lose();
+                self.watch.lane_lost(lane as usize, self.now);
                 self.schedule.report(Event::LaneLost(lane as usize));
             }
-            Happening::Cancel => self.schedule.report(Event::Cancel),
+            Happening::Cancel => {
+                self.watch.cancelled(self.now);
+                self.schedule.report(Event::Cancel);
+            }
         }
     }
 
@@ -253,6 +262,7 @@ impl<W: Watch> Simulation<W> {
             let sequence = self.schedule.totals().taken;
             let (times, fails) = (self.sampler.next(sequence), self.feed.give());
             self.measures.source(self.asked_at, self.now);
+            self.watch.taken(sequence, Interval::new(self.asked_at, self.now));
             self.items[sequence] = Item { times, fails, taken_at: self.now, ..Item::default() };
         }
         // An item that nobody waits for any more is not taken; the schedule knows.
@@ -260,6 +270,7 @@ impl<W: Watch> Simulation<W> {
     }
 
     fn begin_host_step(&mut self, step: HostStep) {
+        self.watch.host_begins(step.slot, step.stage);
         let item = &mut self.items[step.slot.sequence()];
         item.start = self.now;
         let lasts = item.times[step.stage as usize];
@@ -267,11 +278,11 @@ impl<W: Watch> Simulation<W> {
         self.foresee(lasts, Happening::HostStepOver(thread));
     }
 
-    fn host_step_over(&mut self, thread: u32) {
+    fn host_step_over(&mut self, thread: u16) {
         let HostStep { slot, stage } = self.threads.end(thread);
         let Item { start, fails, taken_at, .. } = self.items[slot.sequence()];
         self.measures.stage(stage, start, self.now);
-        self.tell(Unit::Host(thread as usize), stage, slot.lane(), slot.sequence(), start, self.now);
+        self.tell(Unit::Host(thread.into()), stage, slot.lane(), slot.sequence(), start, self.now);
         if stage == Stage::Preprocess {
             return self.schedule.report(Event::Preprocessed(slot, ended(fails.preprocess)));
         }
