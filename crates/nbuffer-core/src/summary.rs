@@ -2,9 +2,10 @@
 //!
 //! All times are seconds, all rates per second. What does not apply to a run is absent.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::measure::{Durations, Measures, Nanos, Stage};
 use crate::plan::{Plan, Resource};
@@ -14,7 +15,7 @@ use crate::schedule::{HostThreads, Sets, Totals};
 pub const FORMAT: u32 = 1;
 
 /// How a run went.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Summary {
     /// Always [`FORMAT`].
     pub format: u32,
@@ -22,7 +23,7 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// The devices that ran it.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub device: Vec<String>,
     /// What computed the values.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +51,7 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_s: Option<Latency>,
     /// Stage times, by the stage's name.
-    pub stages: BTreeMap<&'static str, StageSummary>,
+    pub stages: BTreeMap<Cow<'static, str>, StageSummary>,
     /// How busy the compute units were.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kernel: Option<KernelSummary>,
@@ -63,20 +64,20 @@ pub struct Summary {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub likely_cause: Option<String>,
     /// Memory of all buffer sets, and of the model on the device. Absent where their size is not known.
-    #[serde(skip_serializing_if = "Bytes::are_unknown")]
+    #[serde(default, skip_serializing_if = "Bytes::are_unknown")]
     pub bytes: Bytes,
     /// What a reader must know to trust the numbers.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
 }
 
 /// The rings of a run.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Buffers {
     /// Buffer sets per lane (N): the larger of inputs and outputs, where they are recycled apart.
     pub depth: usize,
     /// `joint` where sets travel whole, `split` where inputs and outputs are recycled apart.
-    pub layout: &'static str,
+    pub layout: Cow<'static, str>,
     /// Input sets per lane.
     pub inputs: usize,
     /// Output sets per lane.
@@ -86,12 +87,12 @@ pub struct Buffers {
     /// Why this number.
     pub why: String,
     /// What was chosen while the stream ran, oldest first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<BufferChange>,
 }
 
 /// A choice of buffer sets and host threads while a stream ran.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct BufferChange {
     /// When, since the run began.
     pub at_s: f64,
@@ -108,7 +109,7 @@ pub struct BufferChange {
 }
 
 /// Who chose a number.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChosenBy {
     /// nbuffer did.
@@ -118,7 +119,7 @@ pub enum ChosenBy {
 }
 
 /// Items by how they ended.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Items {
     /// Given by the source.
     pub taken: u64,
@@ -137,7 +138,7 @@ impl From<Totals> for Items {
 }
 
 /// From take to result.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Latency {
     /// Mean.
     pub mean: f64,
@@ -152,7 +153,7 @@ pub struct Latency {
 }
 
 /// Durations of one stage.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct StageSummary {
     /// Mean.
     pub mean_s: f64,
@@ -165,7 +166,7 @@ pub struct StageSummary {
 }
 
 /// How busy the compute units were, summed over them.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct KernelSummary {
     /// Time they computed.
     pub busy_s: f64,
@@ -177,18 +178,22 @@ pub struct KernelSummary {
     pub fill_s: f64,
     /// From their last kernel to the run's end.
     pub drain_s: f64,
+    /// What the downtime that was traced was spent waiting for, by the cause's name, in seconds. Empty where nothing
+    /// was traced.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub causes_s: BTreeMap<Cow<'static, str>, f64>,
 }
 
 /// What the stage times allow.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PlanSummary {
     /// The smallest possible period, in seconds per item of all lanes.
     pub period_s: f64,
     /// The resource that sets it.
-    pub binding: &'static str,
+    pub binding: Cow<'static, str>,
     /// How much longer an item could use each other resource before it sets the period, as a fraction of the
     /// period.
-    pub slack: BTreeMap<&'static str, f64>,
+    pub slack: BTreeMap<Cow<'static, str>, f64>,
     /// Buffer sets over all lanes that are enough. With split sets so many inputs, and so many outputs.
     pub buffers_enough: usize,
     /// The same with what shared servers and jitter ask for, as far as limits allow.
@@ -201,7 +206,7 @@ pub struct PlanSummary {
     #[serde(flatten)]
     pub reached: Option<Reached>,
     /// The stage times it was made from: of a run that chose its own N, those since its last choice.
-    pub stages: BTreeMap<&'static str, StageTime>,
+    pub stages: BTreeMap<Cow<'static, str>, StageTime>,
     /// Time to the first result.
     pub latency_s: f64,
     /// How long an item stays on average when the source is never waited for.
@@ -211,9 +216,9 @@ pub struct PlanSummary {
     /// The fraction of time each compute unit computes.
     pub device_busy: f64,
     /// What the lanes were taken for: `blocking`, `double_buffered` or `queued`.
-    pub lane: &'static str,
+    pub lane: Cow<'static, str>,
     /// What the link was taken for: `full` or `half` duplex.
-    pub link: &'static str,
+    pub link: Cow<'static, str>,
     /// What a call takes in all on a lane that blocks, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_s: Option<f64>,
@@ -225,7 +230,7 @@ pub struct PlanSummary {
 }
 
 /// What a run reached of its plan.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Reached {
     /// The period, from the starts of kernels in steady state.
     pub measured_period_s: f64,
@@ -234,7 +239,7 @@ pub struct Reached {
 }
 
 /// Memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes {
     /// On the host.
     pub host: u64,
@@ -287,13 +292,14 @@ impl KernelSummary {
                 downtime_fraction: downtime as f64 / steady as f64,
                 fill_s: seconds(units().map(|unit| unit.fill()).sum()),
                 drain_s: seconds(units().map(|unit| unit.drain(run_end)).sum()),
+                causes_s: BTreeMap::new(),
             }
         })
     }
 }
 
 /// The time of a stage, as a plan takes it.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct StageTime {
     /// Mean.
     pub mean_s: f64,
@@ -305,14 +311,14 @@ impl PlanSummary {
     /// A plan, beside the period that was measured, if one was.
     pub fn of(plan: &Plan, measured_period_s: Option<f64>) -> Self {
         let setting = &plan.setting;
-        let mut slack: BTreeMap<&'static str, f64> = BTreeMap::new();
+        let mut slack: BTreeMap<Cow<'static, str>, f64> = BTreeMap::new();
         for resource in plan.bounds[1..].iter().map(|bound| bound.resource) {
-            let least = slack.entry(name(resource)).or_insert(f64::INFINITY);
+            let least = slack.entry(name(resource).into()).or_insert(f64::INFINITY);
             *least = least.min(plan.slack(resource).unwrap_or(0.0));
         }
         let times = Stage::ALL.into_iter().map(|stage| {
             let time = StageTime { mean_s: setting.times.of(stage), cv: setting.cv.of(stage) };
-            (stage.name(), time)
+            (stage.name().into(), time)
         });
         let in_all = |sets| {
             let of_lane: usize = match sets {
@@ -324,7 +330,7 @@ impl PlanSummary {
         let known = |seconds: f64| (seconds > 0.0).then_some(seconds);
         PlanSummary {
             period_s: plan.period_s(),
-            binding: name(plan.binding().resource),
+            binding: name(plan.binding().resource).into(),
             slack,
             stages: times.filter(|(_, time)| time.mean_s > 0.0).collect(),
             buffers_enough: in_all(plan.buffers.enough),
@@ -342,8 +348,8 @@ impl PlanSummary {
             residence_s: plan.residence_s,
             cores_busy: plan.cores_busy(),
             device_busy: plan.device_busy(),
-            lane: setting.overlap.name(),
-            link: setting.link.name(),
+            lane: setting.overlap.name().into(),
+            link: setting.link.name().into(),
             call_s: known(setting.times.call_s),
             source_s: known(setting.source_s),
             advice: plan.advice(),
@@ -353,10 +359,10 @@ impl PlanSummary {
 
 impl Measures {
     /// The stages that ran, by name.
-    pub fn stage_summaries(&self) -> BTreeMap<&'static str, StageSummary> {
+    pub fn stage_summaries(&self) -> BTreeMap<Cow<'static, str>, StageSummary> {
         Stage::ALL
             .into_iter()
-            .filter_map(|stage| Some((stage.name(), StageSummary::of(self.of(stage))?)))
+            .filter_map(|stage| Some((stage.name().into(), StageSummary::of(self.of(stage))?)))
             .collect()
     }
 }
@@ -379,7 +385,15 @@ impl Buffers {
             Sets::Split { .. } => "split",
         };
         let (inputs, outputs) = (sets.inputs(), sets.outputs());
-        Buffers { depth: inputs.max(outputs), layout, inputs, outputs, chosen_by, why, changes: Vec::new() }
+        Buffers {
+            depth: inputs.max(outputs),
+            layout: layout.into(),
+            inputs,
+            outputs,
+            chosen_by,
+            why,
+            changes: Vec::new(),
+        }
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn closing(summary: &Summary) -> String {
     }
     let stages: Vec<_> = ["preprocess", "write", "kernel", "read", "postprocess"]
         .iter()
-        .filter_map(|name| Some(format!("{name} {}", time(summary.stages.get(name)?.mean_s))))
+        .filter_map(|name| Some(format!("{name} {}", time(summary.stages.get(*name)?.mean_s))))
         .collect();
     row("stages", stages.join(", "));
     if let Some(kernel) = &summary.kernel {
@@ -78,7 +78,7 @@ fn sets(buffers: &Buffers) -> String {
 
 /// What limited the run, and what would help.
 fn limit(plan: &PlanSummary, summary: &Summary) -> String {
-    let binding = match plan.binding {
+    let binding = match &*plan.binding {
         "device" => "the device itself",
         "write" => "the link to the device",
         "read" => "the link from the device",
@@ -96,7 +96,7 @@ fn limit(plan: &PlanSummary, summary: &Summary) -> String {
         text += &format!(": {cause}");
     }
     let sets = summary.buffers.depth * summary.lanes;
-    match plan.binding {
+    match &*plan.binding {
         "host" if plan.host_threads_enough > summary.host_threads => {
             text += &format!("; {} host threads would be enough", plan.host_threads_enough);
         }

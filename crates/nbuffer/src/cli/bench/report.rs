@@ -123,9 +123,9 @@ impl ModeReport {
     fn line(&self) -> String {
         let run = self.median();
         let Spread { median, min, max } = self.overall_s;
-        let kernel_s = run.kernel.map(|kernel| figure(kernel.busy_s / run.lanes as f64));
+        let kernel_s = run.kernel.as_ref().map(|kernel| figure(kernel.busy_s / run.lanes as f64));
         let percent = |share: Option<f64>| share.map(|share| format!("{:.1}", 100.0 * share));
-        let down = percent(run.kernel.map(|kernel| kernel.downtime_fraction));
+        let down = percent(run.kernel.as_ref().map(|kernel| kernel.downtime_fraction));
         let reached = run.plan.as_ref().and_then(|plan| plan.reached);
         let reached = percent(reached.map(|reached| reached.efficiency));
         let [kernel_s, down, reached] =
