@@ -1,7 +1,7 @@
 //! Keeps what happens in a run, in bounded memory.
 
 use super::rows::Rows;
-use super::{Interval, Journey, Moment, Topology, What};
+use super::{Interval, Journey, LanePlace, Moment, Span, Topology, What};
 use crate::measure::{Nanos, Stage};
 use crate::schedule::{Outcome, Sequence, Slot, Transit};
 
@@ -30,6 +30,21 @@ impl Trace {
         let cut = if self.left_out > 0 { self.head } else { self.journeys.len() };
         let (head, tail) = self.journeys.split_at(cut);
         [head, tail].into_iter().filter(|stretch| !stretch.is_empty())
+    }
+
+    /// The spans of the run's first items, of some in its middle, and of its last: more than a picture that is cut shows,
+    /// and however long the run is no more.
+    pub fn excerpt(&self) -> Vec<Span> {
+        let of_lane = |lane: &LanePlace| 16 + 8 * lane.sets.items_max();
+        let part = 256 + self.topology.lanes.iter().map(of_lane).sum::<usize>();
+        let items = self.journeys.len();
+        // In a run that was not kept whole, what comes long after the beginning is its middle, too.
+        let middle = if self.left_out > 0 { self.head } else { items } / 2;
+        let parts =
+            [0..part, middle.saturating_sub(part / 2)..middle + part / 2, items.saturating_sub(part)..items];
+        let shown = self.journeys.iter().enumerate();
+        let shown = shown.filter(|(index, _)| parts.iter().any(|part| part.contains(index)));
+        shown.flat_map(|(_, journey)| journey.spans(&self.topology)).collect()
     }
 }
 

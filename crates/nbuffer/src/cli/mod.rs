@@ -23,6 +23,7 @@ mod devices;
 mod duration;
 mod inspect;
 mod interrupt;
+mod picture;
 mod plan;
 mod run;
 mod setting;

@@ -10,13 +10,15 @@ use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nbuffer::schedule::Order;
 use nbuffer::summary::Summary;
+use nbuffer::trace::Trace;
 use nbuffer::{Buffering, Failure, Finished, Job, Model, Running, Settings, class_of_folder, inputs};
 
 use super::duration::SomeSeconds;
+use super::picture::{Out, PictureArgs};
 use super::sink::{self, Pace, Reach, Sink};
 use super::values::{AutoOr, OrderArg, Switch};
 use super::workload::Workload;
-use super::{Status, interrupt, table};
+use super::{Status, interrupt, picture, table};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -46,6 +48,9 @@ pub(super) struct Args {
     /// No results on stdout, no progress bar, no closing table
     #[arg(long, short)]
     quiet: bool,
+    // Its heading holds for all that follows, so that flags without one come first.
+    #[command(flatten)]
+    picture: PictureArgs,
 }
 
 pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
@@ -70,6 +75,9 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
             .and_then(|()| Ok(serde_json::to_writer_pretty(&mut file, &finished.summary)?))
             .and_then(|()| file.write_all(b"\n"))
             .with_context(|| format!("cannot write --summary `{}`", path.display()))?;
+    }
+    if let Some(trace) = &finished.trace {
+        tell!("{}", args.picture.draw(trace, Out::Stderr));
     }
     if !args.quiet {
         tell!("{}", table::closing(&finished.summary).trim_end());
@@ -107,6 +115,7 @@ fn settings(args: &Args, model: &Model) -> anyhow::Result<Settings> {
             OrderArg::InOrder => Order::InOrder,
             OrderArg::Completed => Order::Completed,
         },
+        trace: args.picture.timeline.then_some(picture::JOURNEYS),
         ..args.workload.settings(model)?
     })
 }
@@ -168,6 +177,7 @@ fn progress(count: Option<u64>, quiet: bool) -> ProgressBar {
 
 struct Collected {
     summary: Summary,
+    trace: Option<Trace>,
     cut_short: Option<String>,
     interrupted: bool,
     refused: bool,
@@ -217,6 +227,7 @@ fn collect(
         refused: running.is_refused(),
         interrupted: no_reader || interrupt::came(),
         unlisted: failures.saturating_sub(LISTED),
+        trace: running.trace(),
         summary,
     })
 }
