@@ -28,6 +28,7 @@ pub mod image;
 pub mod inputs;
 mod job;
 mod labels;
+pub mod metrics;
 mod open;
 mod summarise;
 

@@ -161,6 +161,7 @@ impl<H: HostStages> State<H> {
             self.sampled = true;
         }
         if let Err(message) = &item {
+            tracing::error!(panic = %message, "the source panicked");
             self.source_end = SourceEnd::Panicked(message.clone());
         }
         self.held = Some(item);
@@ -299,6 +300,7 @@ impl<H: HostStages> State<H> {
         if self.lost_error(lane).is_some() {
             return;
         }
+        tracing::error!(lane, %error, "lane lost");
         let error = Arc::new(error);
         self.lost.push((lane, Arc::clone(&error)));
         let ready = self.schedule.inputs(lane).iter().filter_map(|state| match *state {
@@ -328,6 +330,11 @@ impl<H: HostStages> State<H> {
 
     fn is_in_flight(&self, id: Transit) -> bool {
         self.schedule.outputs(id.lane())[id.output()] == SetState::InFlight(id.sequence())
+    }
+
+    /// What was measured so far.
+    pub(super) fn measures(&self) -> &Measures {
+        &self.measures
     }
 
     /// Counts and sums of what was measured so far.
@@ -373,6 +380,7 @@ impl<H: HostStages> State<H> {
     }
 
     fn put(&mut self, sequence: Sequence, result: Result<H::Output, ItemError>) {
+        let _ = result.as_ref().inspect_err(|e| tracing::debug!(sequence, error = e.cause(), "item failed"));
         self.passages.of(sequence).result = Some(result);
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use nbuffer::metrics::{Listener, Server};
 use nbuffer::schedule::Order;
 use nbuffer::summary::Summary;
 use nbuffer::{Buffering, Failure, Finished, Job, Model, Running, Settings, class_of_folder, inputs};
@@ -16,7 +17,7 @@ use super::duration::SomeSeconds;
 use super::sink::{self, Pace, Reach, Sink};
 use super::values::{AutoOr, OrderArg, Switch};
 use super::workload::Workload;
-use super::{Status, interrupt, table};
+use super::{Status, interrupt, log, table};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -43,6 +44,9 @@ pub(super) struct Args {
     /// Write the summary as JSON
     #[arg(long, value_name = "FILE.json")]
     summary: Option<PathBuf>,
+    /// Serve live figures for Prometheus at http://HOST:PORT/metrics while the run goes on; port 0 is any free one
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics: Option<String>,
     /// No results on stdout, no progress bar, no closing table
     #[arg(long, short)]
     quiet: bool,
@@ -56,14 +60,17 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     // Files are opened before anything runs: a path that cannot be written must not cost a run.
     let sink = Sink::open(args.output.as_deref(), args.quiet, source.pace())?;
     let summary_file = args.summary.as_deref().map(|path| create(path, "--summary")).transpose()?;
+    let metrics = args.metrics.as_deref().map(Listener::bind).transpose().context("--metrics")?;
     let progress = progress(source.count, args.quiet);
     let labels = settings.labels.or_else(|| model.labels.clone()).unwrap_or_default();
 
     let running = job.run(source.images)?;
     sink.begin()?;
     interrupt::cancels(running.canceller())?;
+    let served = metrics.map(|listener| serve(listener, &running)).transpose()?;
     let finished = collect(running, sink, &progress, &labels)?;
     progress.finish_and_clear();
+    drop(served);
 
     if let (Some(mut file), Some(path)) = (summary_file, &args.summary) {
         sink::begin(&file)
@@ -71,7 +78,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
             .and_then(|()| file.write_all(b"\n"))
             .with_context(|| format!("cannot write --summary `{}`", path.display()))?;
     }
-    if !args.quiet {
+    if !args.quiet && !log::is_on() {
         tell!("{}", table::closing(&finished.summary).trim_end());
     }
     let unread = source.unread.get().map(|error| format!("cannot read stdin: {error}"));
@@ -79,7 +86,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     if let Some(why) = &cut_short {
         tell!("error: the run ended early: {why}");
     }
-    if finished.unlisted > 0 {
+    if finished.unlisted > 0 && !log::is_on() {
         tell!("note: {} more items failed and are not listed; --output lists all", finished.unlisted);
     }
     let items = finished.summary.items;
@@ -153,7 +160,7 @@ fn create(path: &Path, option: &str) -> anyhow::Result<File> {
 }
 
 fn progress(count: Option<u64>, quiet: bool) -> ProgressBar {
-    if quiet || !std::io::stderr().is_terminal() {
+    if quiet || log::is_on() || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let style = match count {
@@ -164,6 +171,11 @@ fn progress(count: Option<u64>, quiet: bool) -> ProgressBar {
     bar.set_style(ProgressStyle::with_template(style).expect("the template is valid"));
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+fn serve(listener: Listener, running: &Running) -> anyhow::Result<Server> {
+    tell!("note: live figures are at {}", listener.url());
+    listener.serve(running.metrics()).context("--metrics: no thread can be started")
 }
 
 struct Collected {
@@ -189,7 +201,7 @@ fn collect(
     while let Some(item) = running.next() {
         if let Err(Failure::Failed(why)) = &item.result {
             failures += 1;
-            if failures <= LISTED {
+            if failures <= LISTED && !log::is_on() {
                 let Finished { sequence, path, .. } = &item;
                 progress.suspend(|| tell!("error: item {sequence} (`{}`): {why}", path.display()));
             }
