@@ -174,7 +174,7 @@ fn progress(count: Option<u64>, quiet: bool) -> ProgressBar {
 }
 
 fn serve(listener: Listener, running: &Running) -> anyhow::Result<Server> {
-    tell!("note: live figures are at {}", listener.url());
+    tell!("metrics are at {}", listener.url());
     listener.serve(running.metrics()).context("--metrics: no thread can be started")
 }
 

@@ -19,7 +19,7 @@ pub enum BindError {
         source: io::Error,
     },
     /// Nobody can listen there.
-    #[error("cannot listen at {address}: {source}; {}", advice(source))]
+    #[error("cannot listen at {address}; {}", advice(source))]
     Listen {
         /// The address.
         address: SocketAddr,

@@ -7,6 +7,8 @@ mod failures;
 mod files;
 mod fixtures;
 mod inspects;
+mod logs;
+mod metrics;
 mod plan;
 mod process;
 mod refusals;
