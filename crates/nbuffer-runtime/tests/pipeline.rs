@@ -1,14 +1,16 @@
 //! The pipeline over lanes made for the test: order, identity, failures, ends. Payloads carry the item's
 //! number through every buffer, so a stale or swapped set cannot pass.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
-use nbuffer_core::schedule::{LaneChoice, Order};
+use nbuffer_core::measure::Stage;
+use nbuffer_core::schedule::{LaneChoice, Order, Outcome};
 use nbuffer_core::tensor::{DType, TensorInfo};
+use nbuffer_core::trace::{Interval, Journey, Trace};
 use nbuffer_runtime::*;
 
 /// What this test's device makes of a number: no other number gives the same.
@@ -142,7 +144,42 @@ fn start(
     lanes: Vec<Lane<InputSet, OutputSet>>,
     options: &Options,
 ) -> Pipeline<Numbers> {
-    Pipeline::start(source, Numbers, lanes, options).unwrap()
+    Pipeline::start(source, Numbers, lanes, &Options { trace: Some(10_000), ..options.clone() }).unwrap()
+}
+
+/// Nothing goes back in time, and a lane, a buffer set and a host thread have one item at a time.
+#[track_caller]
+fn check_trace(trace: &Trace, host_threads: usize) {
+    let mut uses: HashMap<(&str, u16, u16), Vec<Interval>> = HashMap::new();
+    for journey in &trace.journeys {
+        let [ip, w, k, r, op] = Stage::ALL.map(|stage| journey.stage(stage));
+        let Journey { lane, input, output, source, call, input_free, landed, delivered, .. } = *journey;
+        let times =
+            [source, ip, call.map(|call| Interval::at(call.start)), w, k, r, landed.map(Interval::at), op];
+        let way: Vec<_> = times.into_iter().flatten().flat_map(|time| [time.start, time.end]).collect();
+        assert!(way.is_sorted() && way.last().is_none_or(|last| *last <= delivered), "{journey:?}");
+        let mut takes =
+            |what, number, time| uses.entry((what, lane.unwrap(), number)).or_default().push(time);
+        if let (Some(call), Some(_)) = (call, landed) {
+            takes("lane", 0, call);
+        }
+        if let (Some(ip), Some(input), Some(free)) = (ip, input, input_free) {
+            takes("input", input, Interval::new(ip.start, free));
+        }
+        if let (Some(call), Some(output), Some(op)) = (call, output, op) {
+            takes("output", output, Interval::new(call.start, op.end));
+        }
+        for (thread, step) in [journey.preprocess, journey.postprocess].into_iter().flatten() {
+            assert!(usize::from(thread) < host_threads, "{journey:?}");
+            uses.entry(("thread", 0, thread)).or_default().push(step);
+        }
+    }
+    for (what, mut times) in uses {
+        times.sort_by_key(|time| (time.start, time.end));
+        for pair in times.windows(2) {
+            assert!(pair[0].end <= pair[1].start, "{what:?}: {pair:?}");
+        }
+    }
 }
 
 /// Every item is there once and in order, with its own payload, but for those that should fail.
@@ -168,6 +205,13 @@ fn check(pipeline: &mut Pipeline<Numbers>, items: u64, fails: impl Fn(u64) -> bo
     assert_eq!((totals.taken, next), (items, items));
     assert_eq!(totals.ok + totals.failed + totals.cancelled, totals.taken);
     assert_eq!(totals.failed, (0..items).filter(|&i| fails(i)).count() as u64);
+    let trace = pipeline.trace().expect("every pipeline here is traced");
+    let kept: Vec<_> = trace.journeys.iter().map(|journey| (journey.sequence, journey.outcome)).collect();
+    let outcome = |i| if fails(i) { Outcome::Failed } else { Outcome::Ok };
+    if items <= 5000 {
+        assert_eq!(kept, (0..items).map(|i| (i, outcome(i))).collect::<Vec<_>>());
+    }
+    check_trace(&trace, report.host_threads);
     report
 }
 

@@ -9,6 +9,7 @@ use nbuffer_core::plan::{Limits, Link, Overlap, SetBytes, Setting};
 use nbuffer_core::schedule::{ConfigError, Duplex, HostThreads, Order, Sequence, Sets, Totals};
 use nbuffer_core::summary::{ChosenBy, Items, Summary};
 use nbuffer_core::tensor::TensorInfo;
+use nbuffer_core::trace::Trace;
 use nbuffer_core::tune::Goals;
 use nbuffer_runtime::{
     BoxError, Canceller, Delivery, Device, DeviceError, DeviceInfo, InputSet, ItemError, Lane, LaneOptions,
@@ -54,6 +55,9 @@ pub struct Settings {
     pub normalise: Option<([f32; 3], [f32; 3])>,
     /// Class names, in place of the model's own.
     pub labels: Option<Vec<String>>,
+    /// Keep what so many items (or batches) did when, for [`Running::trace`]: of a longer stream those of its beginning
+    /// and of its end.
+    pub trace: Option<usize>,
 }
 
 impl Default for Settings {
@@ -68,6 +72,7 @@ impl Default for Settings {
             watchdog: Some(Duration::from_secs(30)),
             normalise: None,
             labels: None,
+            trace: None,
         }
     }
 }
@@ -233,6 +238,7 @@ impl Job {
         };
         options.order = settings.order;
         options.watchdog = settings.watchdog;
+        options.trace = settings.trace;
         let mut job = Job {
             model: Arc::clone(model),
             batch,
@@ -323,6 +329,7 @@ impl Job {
             model_bytes: self.parts.iter().map(Part::device_bytes).sum(),
             sets_on_device: self.parts.iter().any(|part| part.info.memory_bytes.is_some()),
             setting: self.setting(),
+            duplex: self.parts.iter().map(|part| (part.lanes, part.duplex())).collect(),
         };
         let pipeline = Pipeline::start(source, self.stages, lanes, &self.options)?;
         facts.tell(&self.options);
@@ -348,7 +355,7 @@ impl Job {
             _ => Overlap::None,
         };
         let link = Link {
-            duplex: if part.info.half_duplex { Duplex::Half } else { Duplex::Full },
+            duplex: part.duplex(),
             // The lanes of a queued device share its engines. What calls share is in what they take.
             shared: overlap == Overlap::Queued,
         };
@@ -398,6 +405,10 @@ impl Part {
             None => (false, None),
         };
         Ok(Part { info, program, lanes, double_buffer, why_double_buffer })
+    }
+
+    fn duplex(&self) -> Duplex {
+        if self.info.half_duplex { Duplex::Half } else { Duplex::Full }
     }
 
     fn device_bytes(&self) -> u64 {
@@ -454,6 +465,8 @@ pub(crate) struct Facts {
     /// Whether the device keeps a copy of every set.
     pub(crate) sets_on_device: bool,
     pub(crate) setting: Option<Setting>,
+    /// Of each device, how many lanes it has and how its link works.
+    pub(crate) duplex: Vec<(usize, Duplex)>,
 }
 
 impl Facts {
@@ -546,6 +559,21 @@ impl Running {
             let taken = ended.taken + on_the_way.images_before(snapshot.totals.taken);
             Totals { taken, ok: ended.ok, failed: ended.failed, cancelled: ended.cancelled }
         })
+    }
+
+    /// What each item did when, as far as [`Settings::trace`] keeps it; with a batch, what each call did. Complete once
+    /// the iterator has ended.
+    pub fn trace(&self) -> Option<Trace> {
+        let mut trace = self.pipeline.trace()?;
+        trace.topology.devices = self.facts.devices.clone();
+        // The lanes of a device share its link.
+        let places = self.facts.duplex.iter().enumerate();
+        let places =
+            places.flat_map(|(device, &(lanes, duplex))| std::iter::repeat_n((device, duplex), lanes));
+        for (place, (device, duplex)) in trace.topology.lanes.iter_mut().zip(places) {
+            (place.device, place.link, place.duplex) = (device, device, duplex);
+        }
+        Some(trace)
     }
 
     /// Whether the run ended early because it cannot be run as asked.

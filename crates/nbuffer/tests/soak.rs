@@ -1,4 +1,4 @@
-//! A long run through four lanes with buffer sets: every output belongs to its item, and memory stays flat.
+//! A long, traced run through four lanes with buffer sets: every output belongs to its item, and memory stays flat.
 //!
 //! A plain `cargo test` sends 20,000 items through. For the long run:
 //!
@@ -22,6 +22,8 @@ const HOST_THREADS: usize = 4;
 const DEPTH: usize = 3;
 /// By then every thread, ring and histogram has been used.
 const WARM_UP: u64 = 10_000;
+/// Items whose journeys the trace keeps: fewer than [`WARM_UP`].
+const JOURNEYS: usize = 4096;
 const GROWTH_KIB_MAX: u64 = 8 * 1024;
 /// Of the host delays.
 const SEED: u64 = 0x5eed;
@@ -91,14 +93,15 @@ fn process_kib(field: &str) -> Option<u64> {
 
 #[test]
 fn every_output_belongs_to_its_item_and_memory_stays_flat() {
-    let items = if std::env::var_os("NBUFFER_SOAK").is_some() { 100_000 } else { 20_000 };
+    let items = if std::env::var_os("NBUFFER_SOAK").is_some() { 1_000_000 } else { 20_000 };
     let tensor = [TensorInfo::new("number", [8], [], 1.0, 0, DType::I8).unwrap()];
     let calls: [Arc<AtomicU64>; LANES] = Default::default();
     let lane = |calls: &Arc<AtomicU64>| {
         let memory = HostMemory { inputs: tensor.to_vec(), outputs: tensor.to_vec() };
         Lane::blocking(Blocking::new(Checksum { calls: Arc::clone(calls) }), memory)
     };
-    let options = Options::new(DEPTH, HOST_THREADS);
+    // The trace is full before memory is looked at for the first time.
+    let options = Options { trace: Some(JOURNEYS), ..Options::new(DEPTH, HOST_THREADS) };
     let lanes = calls.iter().map(lane).collect();
     let mut pipeline = Pipeline::start(0..items, Numbers, lanes, &options).unwrap();
 
@@ -115,6 +118,9 @@ fn every_output_belongs_to_its_item_and_memory_stays_flat() {
     assert!(pipeline.next_delivery().is_none());
     let end = memory();
 
+    let trace = pipeline.trace().expect("it is traced");
+    assert_eq!((trace.journeys.len(), trace.left_out), (JOURNEYS, items - JOURNEYS as u64));
+    assert_eq!(trace.journeys.last().expect("some were kept").sequence, items - 1);
     let report = pipeline.report();
     assert_eq!(report.source_end, SourceEnd::Exhausted);
     assert_eq!(report.totals, Totals { taken: items, ok: items, failed: 0, cancelled: 0 });

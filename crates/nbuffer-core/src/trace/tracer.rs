@@ -1,7 +1,7 @@
 //! Keeps what happens in a run, in bounded memory.
 
 use super::rows::Rows;
-use super::{Interval, Journey, Moment, Topology, What};
+use super::{Interval, Journey, LanePlace, Moment, Span, Topology, What};
 use crate::measure::{Nanos, Stage};
 use crate::schedule::{Outcome, Sequence, Slot, Transit};
 
@@ -31,6 +31,21 @@ impl Trace {
         let (head, tail) = self.journeys.split_at(cut);
         [head, tail].into_iter().filter(|stretch| !stretch.is_empty())
     }
+
+    /// The spans of the run's first items, of some in its middle, and of its last: more than a picture that is cut shows,
+    /// and however long the run is no more.
+    pub fn excerpt(&self) -> Vec<Span> {
+        let of_lane = |lane: &LanePlace| 16 + 8 * lane.sets.items_max();
+        let part = 256 + self.topology.lanes.iter().map(of_lane).sum::<usize>();
+        let items = self.journeys.len();
+        // In a run that was not kept whole, what comes long after the beginning is its middle, too.
+        let middle = if self.left_out > 0 { self.head } else { items } / 2;
+        let parts =
+            [0..part, middle.saturating_sub(part / 2)..middle + part / 2, items.saturating_sub(part)..items];
+        let shown = self.journeys.iter().enumerate();
+        let shown = shown.filter(|(index, _)| parts.iter().any(|part| part.contains(index)));
+        shown.flat_map(|(_, journey)| journey.spans(&self.topology)).collect()
+    }
 }
 
 /// Keeps the journeys of a run's items as they happen.
@@ -43,8 +58,8 @@ pub struct Tracer {
     /// Journeys under way, where the low bits of their number say.
     open: Vec<Journey>,
     threads: Rows,
-    head: Vec<Journey>,
-    tail: Vec<Journey>,
+    head: Store,
+    tail: Store,
     /// Where the next journey goes in a full tail.
     next: usize,
     /// Journeys that each of head and tail has room for.
@@ -58,6 +73,31 @@ pub struct Tracer {
 /// What one journey takes in memory.
 pub const JOURNEY_BYTES: usize = size_of::<Journey>();
 
+/// Journeys that stay where they are while more come: growing must not hold a run up to copy what there is.
+#[derive(Clone, Debug, Default)]
+struct Store {
+    /// All full but the last.
+    chunks: Vec<Vec<Journey>>,
+    len: usize,
+}
+
+/// Journeys in a chunk.
+const CHUNK: usize = 256;
+
+impl Store {
+    fn push(&mut self, journey: Journey) {
+        if self.len.is_multiple_of(CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        self.len += 1;
+        self.chunks.last_mut().expect("there is a chunk with room").push(journey);
+    }
+
+    fn replace(&mut self, index: usize, journey: Journey) {
+        self.chunks[index / CHUNK][index % CHUNK] = journey;
+    }
+}
+
 /// The most moments kept.
 const MOMENTS_MAX: usize = 4096;
 
@@ -67,8 +107,8 @@ impl Tracer {
         Tracer {
             open: (0..window.next_power_of_two() as u64).map(Journey::of).collect(),
             threads: Rows::default(),
-            head: Vec::new(),
-            tail: Vec::new(),
+            head: Store::default(),
+            tail: Store::default(),
             next: 0,
             room: (journeys / 2).max(1),
             overwritten: 0,
@@ -184,12 +224,12 @@ impl Tracer {
         let ended = *journey;
         // Whatever still comes for it, as from a lane that was given up, is not heard.
         journey.sequence = Sequence::MAX;
-        if self.head.len() < self.room {
+        if self.head.len < self.room {
             self.head.push(ended);
-        } else if self.tail.len() < self.room {
+        } else if self.tail.len < self.room {
             self.tail.push(ended);
         } else {
-            self.tail[self.next] = ended;
+            self.tail.replace(self.next, ended);
             self.next = if self.next + 1 == self.room { 0 } else { self.next + 1 };
             self.overwritten += 1;
         }
@@ -207,8 +247,8 @@ impl Tracer {
 
     /// What was kept so far.
     pub fn trace(&self, topology: Topology) -> Trace {
-        let mut head = self.head.clone();
-        let mut tail = self.tail.clone();
+        let mut head = self.head.chunks.concat();
+        let mut tail = self.tail.chunks.concat();
         // Results that are handed out as they complete come in any order.
         head.sort_unstable_by_key(|journey| journey.sequence);
         tail.sort_unstable_by_key(|journey| journey.sequence);

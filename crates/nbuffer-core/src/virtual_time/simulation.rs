@@ -177,6 +177,7 @@ impl<W: Watch> Simulation<W> {
     pub fn grow_window(&mut self, places: usize) -> Result<(), ConfigError> {
         self.schedule.grow_window(places)?;
         self.items.grow(places, self.schedule.totals().taken);
+        self.watch.window_grows(places);
         self.go_on();
         Ok(())
     }

@@ -46,6 +46,9 @@ pub trait Watch {
 
     /// The stream was cancelled.
     fn cancelled(&mut self, _at: Nanos) {}
+
+    /// So many items may lie between take and delivery from now on.
+    fn window_grows(&mut self, _places: usize) {}
 }
 
 impl Watch for () {}
@@ -100,6 +103,10 @@ impl Watch for Tracer {
     fn cancelled(&mut self, at: Nanos) {
         self.moment(at, What::Cancelled);
     }
+
+    fn window_grows(&mut self, places: usize) {
+        self.grow(places);
+    }
 }
 
 impl<W: Watch> Watch for &mut W {
@@ -141,6 +148,10 @@ impl<W: Watch> Watch for &mut W {
 
     fn cancelled(&mut self, at: Nanos) {
         W::cancelled(self, at);
+    }
+
+    fn window_grows(&mut self, places: usize) {
+        W::window_grows(self, places);
     }
 }
 

@@ -19,10 +19,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use nbuffer_core::schedule::{Config, ConfigError, Flush, LaneConfig, Schedule, Sequence, Sets};
+use nbuffer_core::trace::{Topology, Trace};
 
 use crate::device::DeviceError;
 use crate::item_error::{BoxError, ItemError};
-use crate::lane::Lane;
+use crate::lane::{Calls, Lane};
 pub use options::{Options, Timing};
 pub use report::{Report, SourceEnd};
 pub use snapshot::{LaneSnapshot, Observer, Places, SetCounts, Snapshot};
@@ -100,6 +101,7 @@ pub enum StartError {
 /// watchdog gave up: those threads end by themselves when the call returns.
 pub struct Pipeline<H: HostStages> {
     shared: Arc<Shared<H>>,
+    topology: Topology,
     /// Results fetched and not yet handed out, so that the lock is taken once for several.
     fetched: VecDeque<Delivery<H::Output>>,
 }
@@ -118,6 +120,10 @@ impl<H: HostStages> Pipeline<H> {
     ) -> Result<Self, StartError> {
         let lane_configs = lanes.iter().map(|lane| LaneConfig { sets: options.sets, lag: lane.lag() });
         let mut config = Config::new(lane_configs.collect(), options.host_threads);
+        let mut topology = Topology::new("device", &config.lanes, options.host_threads);
+        for (place, lane) in topology.lanes.iter_mut().zip(&lanes) {
+            place.blocking = matches!(lane.calls, Calls::Blocking(_));
+        }
         config.order = options.order;
         config.lane_choice = options.lane_choice;
         config.flush = if options.idle_flush.is_some() { Flush::AtEndOrIdle } else { Flush::AtEnd };
@@ -135,7 +141,7 @@ impl<H: HostStages> Pipeline<H> {
         }
         let state = State::new(schedule, Box::new(source), rings, options);
         let shared = Shared::start(state, stages, lanes, options);
-        Ok(Pipeline { shared, fetched: VecDeque::new() })
+        Ok(Pipeline { shared, topology, fetched: VecDeque::new() })
     }
 
     /// The next result with its item's number; `None` when the stream has ended.
@@ -203,6 +209,14 @@ impl<H: HostStages> Pipeline<H> {
     /// If a thread of this pipeline hit a bug in nbuffer.
     pub fn snapshot(&self) -> Snapshot {
         self.shared.snapshot().expect(worker::BUG)
+    }
+
+    /// What each item did when, as far as [`Options::trace`] keeps it. Each lane counts as a compute unit with a
+    /// full-duplex link of its own: who knows better changes that in the trace.
+    ///
+    /// It is copied while the pipeline stands still, so better once the iterator has ended.
+    pub fn trace(&self) -> Option<Trace> {
+        self.shared.trace(&self.topology)
     }
 
     /// How the run has gone so far. Complete once the iterator has ended.

@@ -26,6 +26,9 @@ pub struct Options {
     pub timing: Timing,
     /// Choose buffer sets or host threads while the stream runs; `None` leaves them as they are.
     pub tune: Option<Goals>,
+    /// Keep what so many items did when, for [`Pipeline::trace`](super::Pipeline::trace): of a longer stream those of
+    /// its beginning and of its end. An item takes [`JOURNEY_BYTES`](nbuffer_core::trace::JOURNEY_BYTES).
+    pub trace: Option<usize>,
 }
 
 impl Options {
@@ -42,6 +45,7 @@ impl Options {
             watchdog: None,
             timing: Timing::Every,
             tune: None,
+            trace: None,
         }
     }
 }

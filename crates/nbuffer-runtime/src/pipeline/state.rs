@@ -10,6 +10,7 @@ use nbuffer_core::measure::{Measures, Nanos, Stage, Tallies};
 use nbuffer_core::schedule::{
     ConfigError, Event, LIMIT, Outcome, Schedule, Sequence, SetState, Sets, Slot, Step, Transit,
 };
+use nbuffer_core::trace::{Interval, Tracer, What};
 use nbuffer_core::tune::Decision;
 
 use super::pace::Pace;
@@ -62,6 +63,8 @@ pub(super) struct State<H: HostStages> {
     watched: bool,
     sampled: bool,
     measures: Measures,
+    /// Keeps what each item does when, if that is wanted.
+    pub(super) tracer: Option<Box<Tracer>>,
     last_event: Nanos,
     lost: Vec<(usize, Arc<DeviceError>)>,
     decisions: Vec<Decision>,
@@ -85,6 +88,7 @@ impl<H: HostStages> State<H> {
             held: None,
             passages: Passages::new(schedule.window()),
             pace: Pace::new(options),
+            tracer: options.trace.map(|journeys| Box::new(Tracer::new(journeys, schedule.window()))),
             schedule,
             epoch: Instant::now(),
             watched: options.watchdog.is_some(),
@@ -126,12 +130,22 @@ impl<H: HostStages> State<H> {
         let items: usize = (0..self.rings.len()).map(|lane| self.schedule.sets(lane).items_max()).sum();
         self.schedule.grow_window(items.saturating_mul(2).min(LIMIT))?;
         self.passages.grow(self.schedule.window());
+        if let Some(tracer) = &mut self.tracer {
+            tracer.grow(self.schedule.window());
+        }
         Ok(())
     }
 
-    /// The time, if a watchdog wants to know it.
+    /// The time, if a watchdog or a trace wants to know it.
     pub(super) fn now_if_watched(&self) -> Nanos {
-        if self.watched { nanos(self.epoch) } else { 0 }
+        if self.watched || self.tracer.is_some() { nanos(self.epoch) } else { 0 }
+    }
+
+    /// Notes in the trace what happened beside the items' stages.
+    fn note(&mut self, what: impl FnOnce() -> What) {
+        if let Some(tracer) = &mut self.tracer {
+            tracer.moment(nanos(self.epoch), what());
+        }
     }
 
     /// A lane's call came back.
@@ -140,6 +154,16 @@ impl<H: HostStages> State<H> {
         if let Some(state) = self.lanes.get_mut(lane) {
             state.in_call = None;
             state.kind = kind;
+        }
+    }
+
+    /// A blocking call is over; it submitted this item, or none.
+    pub(super) fn call_ended(&mut self, lane: usize, id: Option<Transit>, call: Stamps) {
+        if let (Some(tracer), Some((start, end))) = (&mut self.tracer, call) {
+            match id {
+                Some(id) => tracer.call_ends(id.sequence(), end),
+                None => tracer.moment(start, What::Flush { lane, call: Interval { start, end } }),
+            }
         }
     }
 
@@ -157,6 +181,9 @@ impl<H: HostStages> State<H> {
         }
         if let Some((start, end)) = stamps {
             self.measures.source(start, end);
+            if let Some(tracer) = &mut self.tracer {
+                tracer.taken(self.schedule.totals().taken, Interval { start, end });
+            }
         } else {
             self.sampled = true;
         }
@@ -181,6 +208,9 @@ impl<H: HostStages> State<H> {
         if let Some((start, end)) = stamps {
             passage.work += end - start;
             self.measures.stage(Stage::Preprocess, start, end);
+            if let Some(tracer) = &mut self.tracer {
+                tracer.host_ends(slot.sequence(), Stage::Preprocess, Interval { start, end });
+            }
         }
         let step = match ended {
             StageEnd::Done(carry) => {
@@ -206,6 +236,9 @@ impl<H: HostStages> State<H> {
         let passage = self.passages.of(slot.sequence());
         if let Some((start, end)) = stamps {
             self.measures.stage(Stage::Postprocess, start, end);
+            if let Some(tracer) = &mut self.tracer {
+                tracer.host_ends(slot.sequence(), Stage::Postprocess, Interval { start, end });
+            }
             self.measures.latency(end - passage.taken_at.unwrap_or(start));
             self.pace.worked(passage.work + (end - start));
         }
@@ -236,10 +269,15 @@ impl<H: HostStages> State<H> {
     /// What a device gave back, from a blocking call or through its completions.
     pub(super) fn called(&mut self, lane: usize, called: Called<H::InputSet, H::OutputSet>, call: Stamps) {
         let Called { input, ended } = called;
+        // A blocking call gives back what it gives at its end.
+        let at = call.map_or_else(|| self.now_if_watched(), |(_, end)| end);
         if let Some((id, input)) = input
             && self.schedule.inputs(lane)[id.input()] == SetState::InFlight(id.sequence())
         {
             self.rings[lane].inputs[id.input()] = Some(input);
+            if let Some(tracer) = &mut self.tracer {
+                tracer.input_free(id.sequence(), at);
+            }
             let is_its_end = matches!(&ended, Ended::Landed(of, ..) | Ended::Failed(of, ..) if *of == id);
             if !is_its_end {
                 self.schedule.report(Event::InputFree(id));
@@ -247,7 +285,7 @@ impl<H: HostStages> State<H> {
         }
         match ended {
             Ended::Nothing => {}
-            Ended::Landed(id, output, spans) => self.landed(id, output, &spans, call),
+            Ended::Landed(id, output, spans) => self.landed(id, output, &spans, call, at),
             Ended::Failed(id, output, error) => {
                 if self.is_in_flight(id) {
                     self.rings[lane].outputs[id.output()] = Some(output);
@@ -259,7 +297,7 @@ impl<H: HostStages> State<H> {
         }
     }
 
-    fn landed(&mut self, id: Transit, output: H::OutputSet, spans: &DeviceSpans, call: Stamps) {
+    fn landed(&mut self, id: Transit, output: H::OutputSet, spans: &DeviceSpans, call: Stamps, at: Nanos) {
         if !self.is_in_flight(id) {
             // The lane was given up for lost and came back: its items have ended.
             return;
@@ -284,12 +322,21 @@ impl<H: HostStages> State<H> {
             }
             // A lane that knows no spans of its own is its call.
             let call = if write.is_none() && read.is_none() { call } else { None };
-            if let Some((start, end)) = kernel.or(call) {
+            let computed = kernel.or(call);
+            if let Some((start, end)) = computed {
                 if kernel.is_none() {
                     passage.work += end - start;
                 }
                 self.measures.kernel(id.lane(), start, end);
                 self.last_event = self.last_event.max(end);
+            }
+            if let Some(tracer) = &mut self.tracer {
+                for (stage, time) in [(Stage::Write, write), (Stage::Kernel, computed), (Stage::Read, read)] {
+                    if let Some((start, end)) = time {
+                        tracer.device_stage(id.sequence(), stage, Interval::new(start, end));
+                    }
+                }
+                tracer.landed(id.sequence(), at);
             }
         }
         self.schedule.report(Event::Landed(id));
@@ -303,6 +350,7 @@ impl<H: HostStages> State<H> {
         tracing::error!(lane, %error, "lane lost");
         let error = Arc::new(error);
         self.lost.push((lane, Arc::clone(&error)));
+        self.note(|| What::LaneLost { lane, why: error.to_string() });
         let ready = self.schedule.inputs(lane).iter().filter_map(|state| match *state {
             SetState::Ready(sequence) => Some(sequence),
             _ => None,
@@ -345,6 +393,8 @@ impl<H: HostStages> State<H> {
     /// Notes what a tuner chose.
     pub(super) fn decided(&mut self, decision: Decision) {
         self.settled_from = self.measures.tallies();
+        let Decision { sets, host_threads, .. } = decision;
+        self.note(|| What::Chosen { sets, host_threads, why: decision.why.clone() });
         self.decisions.push(decision);
     }
 
@@ -359,6 +409,7 @@ impl<H: HostStages> State<H> {
     pub(super) fn cancel(&mut self) {
         if matches!(self.source_end, SourceEnd::Open) {
             self.source_end = SourceEnd::Cancelled;
+            self.note(|| What::Cancelled);
         }
         self.held = None;
         self.schedule.report(Event::Cancel);
@@ -367,6 +418,9 @@ impl<H: HostStages> State<H> {
     /// The next result on its way out.
     pub(super) fn deliver(&mut self) -> Option<Delivery<H::Output>> {
         let (sequence, outcome) = self.schedule.deliver()?;
+        if let Some(tracer) = &mut self.tracer {
+            tracer.delivered(sequence, outcome, nanos(self.epoch));
+        }
         let passage = self.passages.of(sequence);
         // An item that ended before its postprocess has left it.
         passage.carry = None;
@@ -380,7 +434,10 @@ impl<H: HostStages> State<H> {
     }
 
     fn put(&mut self, sequence: Sequence, result: Result<H::Output, ItemError>) {
-        let _ = result.as_ref().inspect_err(|e| tracing::debug!(sequence, error = e.cause(), "item failed"));
+        if let Err(error) = &result {
+            tracing::debug!(sequence, error = error.cause(), "item failed");
+            self.note(|| What::Failed { sequence, why: error.chain() });
+        }
         self.passages.of(sequence).result = Some(result);
     }
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use nbuffer_core::measure::Stage;
 use nbuffer_core::schedule::{Command, Event, Slot, Transit};
 
 use super::state::{InCall, LaneKind};
@@ -92,6 +93,9 @@ impl<H: HostStages> Shared<H> {
                 return crew;
             }
         };
+        if let Some(tracer) = &mut state.tracer {
+            tracer.host_begins(slot, Stage::Preprocess);
+        }
         let step = || self.stages.preprocess(item, &mut input);
         let (mut crew, ended, stamps) = self.unlocked(crew, Kind::Preprocess, timed, step);
         crew.state.preprocessed(slot, input, ended.into(), stamps);
@@ -105,6 +109,9 @@ impl<H: HostStages> Shared<H> {
         let carry = passage.carry.take().expect("preprocess left a carry");
         let output = &mut state.rings[slot.lane()].outputs[slot.set()];
         let mut output = output.take().expect("a landed set is in its ring");
+        if let Some(tracer) = &mut state.tracer {
+            tracer.host_begins(slot, Stage::Postprocess);
+        }
         let step = || self.stages.postprocess(carry, &mut output);
         let (mut crew, ended, stamps) = self.unlocked(crew, Kind::Postprocess, timed, step);
         crew.state.postprocessed(slot, output, ended.into(), stamps);
@@ -129,6 +136,9 @@ impl<H: HostStages> Shared<H> {
             let ring = &mut state.rings[index];
             let input = ring.inputs[id.input()].take().expect("a filled set is in its ring");
             let output = ring.outputs[id.output()].take().expect("a free set is in its ring");
+            if let Some(tracer) = &mut state.tracer {
+                tracer.call_begins(id, since);
+            }
             Flight { id, input, output }
         });
         let lane = &mut state.lanes[index];
@@ -142,6 +152,7 @@ impl<H: HostStages> Shared<H> {
                 let mut lane = lane.take().expect("one call at a time");
                 let (mut crew, called, stamps) = self.unlocked(crew, Kind::Call, timed, || lane.call(flight));
                 let called = called.unwrap_or_else(lost);
+                crew.state.call_ended(index, id, stamps);
                 crew.state.returned(index, LaneKind::Blocking(Some(lane)));
                 crew.state.called(index, called, stamps);
                 crew.state.schedule.report(Event::CallReturned(index));

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use nbuffer_core::measure::Nanos;
 use nbuffer_core::schedule::{ConfigError, Sets};
+use nbuffer_core::trace::{Topology, Trace};
 
 use super::state::{LaneKind, LaneState, State, nanos};
 use super::sync::atomic::{AtomicU32, Ordering};
@@ -584,6 +585,10 @@ impl<H: HostStages> Shared<H> {
 
     pub(super) fn report(&self) -> Report {
         self.lock().state.make_report()
+    }
+
+    pub(super) fn trace(&self, topology: &Topology) -> Option<Trace> {
+        self.lock().state.tracer.as_ref().map(|tracer| tracer.trace(topology.clone()))
     }
 
     /// Cancels, waits until nothing runs that can be waited for, and joins the threads.

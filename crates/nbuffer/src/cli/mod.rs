@@ -22,6 +22,7 @@ mod duration;
 mod inspect;
 mod interrupt;
 mod log;
+mod picture;
 mod plan;
 mod run;
 mod setting;

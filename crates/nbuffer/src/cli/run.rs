@@ -11,13 +11,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nbuffer::metrics::{Listener, Server};
 use nbuffer::schedule::Order;
 use nbuffer::summary::Summary;
+use nbuffer::trace::Trace;
 use nbuffer::{Buffering, Failure, Finished, Job, Model, Running, Settings, class_of_folder, inputs};
 
 use super::duration::SomeSeconds;
+use super::picture::{Out, PictureArgs};
 use super::sink::{self, Pace, Reach, Sink};
 use super::values::{AutoOr, OrderArg, Switch};
 use super::workload::Workload;
-use super::{Status, interrupt, log, table};
+use super::{Status, interrupt, log, picture, table};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -50,6 +52,9 @@ pub(super) struct Args {
     /// No results on stdout, no progress bar, no closing table
     #[arg(long, short)]
     quiet: bool,
+    // Its heading holds for all that follows, so that flags without one come first.
+    #[command(flatten)]
+    picture: PictureArgs,
 }
 
 pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
@@ -77,6 +82,9 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
             .and_then(|()| Ok(serde_json::to_writer_pretty(&mut file, &finished.summary)?))
             .and_then(|()| file.write_all(b"\n"))
             .with_context(|| format!("cannot write --summary `{}`", path.display()))?;
+    }
+    if let Some(trace) = &finished.trace {
+        tell!("{}", args.picture.draw(trace, Out::Stderr));
     }
     if !args.quiet && !log::is_on() {
         tell!("{}", table::closing(&finished.summary).trim_end());
@@ -114,6 +122,7 @@ fn settings(args: &Args, model: &Model) -> anyhow::Result<Settings> {
             OrderArg::InOrder => Order::InOrder,
             OrderArg::Completed => Order::Completed,
         },
+        trace: args.picture.timeline.then_some(picture::JOURNEYS),
         ..args.workload.settings(model)?
     })
 }
@@ -180,6 +189,7 @@ fn serve(listener: Listener, running: &Running) -> anyhow::Result<Server> {
 
 struct Collected {
     summary: Summary,
+    trace: Option<Trace>,
     cut_short: Option<String>,
     interrupted: bool,
     refused: bool,
@@ -229,6 +239,7 @@ fn collect(
         refused: running.is_refused(),
         interrupted: no_reader || interrupt::came(),
         unlisted: failures.saturating_sub(LISTED),
+        trace: running.trace(),
         summary,
     })
 }

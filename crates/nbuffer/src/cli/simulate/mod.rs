@@ -3,18 +3,18 @@
 
 mod chaos;
 mod faults;
-mod picture;
 mod stream;
 mod words;
 
 use anyhow::bail;
 use nbuffer::plan::{Plan, Setting};
+use nbuffer::trace::Tracer;
 use nbuffer::virtual_time::{Setup, SetupError};
 
 use self::chaos::ChaosArgs;
 use self::faults::FaultArgs;
-use self::picture::PictureArgs;
 use self::stream::{Stream, Streamed};
+use super::picture::{JOURNEYS, Out, PictureArgs};
 use super::plan::sets;
 use super::setting::{Chosen, SettingArgs, named};
 use super::sweep::{Outcome, Sweep, SweepArgs};
@@ -23,6 +23,7 @@ use super::{Status, emit};
 
 #[derive(Debug, clap::Args)]
 #[command(
+    mut_arg("timeline", |timeline| timeline.conflicts_with("sweep")),
     after_help = "Example: nbuffer simulate --ip 4ms --w 500us --k 2ms --r 500us --op 1ms --buffers 4 --timeline\n\n\
         Exit status: 0 whatever becomes of the items; 1 if a promise does not hold (--chaos); 2 if the command is wrong."
 )]
@@ -67,14 +68,19 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
         return swept(args, sweep, &chosen);
     }
     let stream = stream(args, &chosen.setting, chosen.buffers_auto)?;
-    let streamed = stream.run(())?;
+    let mut tracer = args.picture.timeline.then(|| Tracer::new(JOURNEYS, stream.setup.schedule.window));
+    let streamed = match &mut tracer {
+        Some(tracer) => stream.run(tracer)?,
+        None => stream.run(())?,
+    };
     if args.json {
         let summary = words::summary(args, &chosen, &streamed);
         return emit(&(serde_json::to_string_pretty(&summary)? + "\n"));
     }
     let mut text = words::headline(&streamed);
-    if args.picture.timeline {
-        text += &format!("\n{}", args.picture.draw(&stream, &streamed)?);
+    if let Some(tracer) = tracer {
+        let trace = tracer.trace(stream.setup.topology());
+        text += &format!("\n{}", args.picture.draw(&trace, Out::Stdout));
     }
     emit(&(text + &words::described(args, &chosen, &streamed)))
 }

@@ -1,16 +1,14 @@
 //! `--timeline`: the schedule drawn in the terminal.
 
 use clap::ColorChoice;
-use nbuffer::trace::{Span, Style, Timeline};
-use nbuffer::virtual_time::Spans;
-
-use super::stream::{Stream, Streamed};
+use console::Term;
+use nbuffer::trace::{Style, Timeline, Trace};
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Timeline")]
 pub(super) struct PictureArgs {
     /// Draw who was busy with which item when; of a long stream its beginning, a slice of its middle and its end
-    #[arg(long, conflicts_with = "sweep")]
+    #[arg(long)]
     pub(super) timeline: bool,
     /// Columns of the timeline [default: those of the terminal, 80 in a pipe]
     #[arg(long, value_name = "COLUMNS", value_parser = columns, requires = "timeline", allow_negative_numbers = true)]
@@ -23,6 +21,16 @@ pub(super) struct PictureArgs {
     color: ColorChoice,
 }
 
+/// Where words go: those of a command that has no other results to stdout.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Out {
+    Stdout,
+    Stderr,
+}
+
+/// Items whose journeys a timeline needs at most: those of its beginning, its middle and its end.
+pub(super) const JOURNEYS: usize = 16_384;
+
 /// Fewer columns show nothing.
 const WIDTHS: std::ops::RangeInclusive<usize> = 20..=10_000;
 
@@ -33,37 +41,21 @@ fn columns(text: &str) -> Result<usize, String> {
 }
 
 impl PictureArgs {
-    /// Simulates the stream again, now that its length is known, and draws it.
-    pub(super) fn draw(&self, stream: &Stream, streamed: &Streamed) -> anyhow::Result<String> {
-        let spans = spans(stream, streamed)?;
-        let terminal = console::Term::stdout();
+    /// Draws a run for where it is to be read.
+    pub(super) fn draw(&self, trace: &Trace, to: Out) -> String {
+        let (terminal, has_colours) = match to {
+            Out::Stdout => (Term::stdout(), console::colors_enabled()),
+            Out::Stderr => (Term::stderr(), console::colors_enabled_stderr()),
+        };
         let width = self.width.or_else(|| Some(usize::from(terminal.size_checked()?.1))).unwrap_or(80);
         let style = if self.ascii || !is_utf8() { Style::Ascii } else { Style::Unicode };
         let colour = match self.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
-            ColorChoice::Auto => console::colors_enabled(),
+            ColorChoice::Auto => has_colours,
         };
-        Ok(Timeline::new(&spans).width(width).style(style).colour(colour).to_string())
+        Timeline::new(&trace.excerpt()).width(width).style(style).colour(colour).to_string()
     }
-}
-
-/// The spans of the stream's first items, of those in its middle and of its last: more than a picture shows, and
-/// however long the stream is no more.
-fn spans(stream: &Stream, streamed: &Streamed) -> anyhow::Result<Vec<Span>> {
-    let taken = streamed.run.totals.taken;
-    let lanes = stream.setup.schedule.lanes.len() as u64;
-    let part = 256 + 16 * lanes + 4 * stream.setup.schedule.window as u64;
-    let middle = taken / 2;
-    let parts =
-        [0..part, middle.saturating_sub(part / 2)..middle + part / 2, taken.saturating_sub(part)..taken];
-    let mut spans = Vec::new();
-    stream.run(Spans(|span: Span| {
-        if parts.iter().any(|part| part.contains(&span.sequence)) {
-            spans.push(span);
-        }
-    }))?;
-    Ok(spans)
 }
 
 /// Whether text may hold other characters than ASCII, as POSIX has it: the first of these that is set says so.
