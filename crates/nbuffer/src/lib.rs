@@ -30,6 +30,8 @@ mod job;
 mod labels;
 pub mod metrics;
 mod open;
+#[cfg(feature = "otel")]
+pub mod otel;
 mod summarise;
 
 pub use answer::{Answer, Class, OutputDigest};

@@ -9,6 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use nbuffer::metrics::{Listener, Server};
+#[cfg(feature = "otel")]
+use nbuffer::otel::Collector;
 use nbuffer::schedule::Order;
 use nbuffer::summary::Summary;
 use nbuffer::trace::Trace;
@@ -49,6 +51,10 @@ pub(super) struct Args {
     /// Serve live figures for Prometheus at http://HOST:PORT/metrics while the run goes on; port 0 is any free one
     #[arg(long, value_name = "HOST:PORT")]
     metrics: Option<String>,
+    /// Send spans and metrics of the run to the OpenTelemetry collector at http://HOST:PORT, over OTLP/HTTP
+    #[cfg(feature = "otel")]
+    #[arg(long, value_name = "ENDPOINT")]
+    otel: Option<String>,
     /// No results on stdout, no progress bar, no closing table
     #[arg(long, short)]
     quiet: bool,
@@ -66,16 +72,25 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     let sink = Sink::open(args.output.as_deref(), args.quiet, source.pace())?;
     let summary_file = args.summary.as_deref().map(|path| create(path, "--summary")).transpose()?;
     let metrics = args.metrics.as_deref().map(Listener::bind).transpose().context("--metrics")?;
+    #[cfg(feature = "otel")]
+    let collector = args.otel.as_deref().map(Collector::new).transpose().context("--otel")?;
     let progress = progress(source.count, args.quiet);
     let labels = settings.labels.or_else(|| model.labels.clone()).unwrap_or_default();
 
-    let running = job.run(source.images)?;
+    let mut running = job.run(source.images)?;
     sink.begin()?;
     interrupt::cancels(running.canceller())?;
     let served = metrics.map(|listener| serve(listener, &running)).transpose()?;
-    let finished = collect(running, sink, &progress, &labels)?;
+    #[cfg(feature = "otel")]
+    let export = collector.map(|collector| collector.watch(&running));
+    let finished = collect(&mut running, sink, &progress, &labels)?;
     progress.finish_and_clear();
     drop(served);
+    #[cfg(feature = "otel")]
+    if let Some(Err(why)) = export.map(|export| export.finish(&finished.summary, finished.trace.as_ref())) {
+        tell!("note: --otel: {why}");
+    }
+    drop(running);
 
     if let (Some(mut file), Some(path)) = (summary_file, &args.summary) {
         sink::begin(&file)
@@ -83,7 +98,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
             .and_then(|()| file.write_all(b"\n"))
             .with_context(|| format!("cannot write --summary `{}`", path.display()))?;
     }
-    if let Some(trace) = &finished.trace {
+    if let Some(trace) = finished.trace.as_ref().filter(|_| args.picture.timeline) {
         tell!("{}", args.picture.draw(trace, Out::Stderr));
     }
     if !args.quiet && !log::is_on() {
@@ -122,9 +137,17 @@ fn settings(args: &Args, model: &Model) -> anyhow::Result<Settings> {
             OrderArg::InOrder => Order::InOrder,
             OrderArg::Completed => Order::Completed,
         },
-        trace: args.picture.timeline.then_some(picture::JOURNEYS),
+        trace: is_traced(args).then_some(picture::JOURNEYS),
         ..args.workload.settings(model)?
     })
+}
+
+fn is_traced(args: &Args) -> bool {
+    #[cfg(feature = "otel")]
+    let exported = args.otel.is_some();
+    #[cfg(not(feature = "otel"))]
+    let exported = false;
+    args.picture.timeline || exported
 }
 
 struct Source {
@@ -201,7 +224,7 @@ struct Collected {
 const LISTED: u64 = 20;
 
 fn collect(
-    mut running: Running,
+    running: &mut Running,
     mut sink: Sink,
     progress: &ProgressBar,
     labels: &[String],

@@ -62,12 +62,19 @@ impl Metrics {
         Metrics { lane_devices, count: Arc::new(count), ..self }
     }
 
+    /// How the pipeline stands, and its items as they are counted here.
+    pub(crate) fn look(&self) -> Option<(Snapshot, Totals)> {
+        let snapshot = self.observer.snapshot()?;
+        let items = (self.count)(&snapshot);
+        Some((snapshot, items))
+    }
+
     /// All figures in Prometheus' text format, version 0.0.4; `None` once the pipeline is gone.
     ///
     /// The pipeline is not held up: see [`Snapshot`].
     pub fn text(&self) -> Option<String> {
-        let snapshot = self.observer.snapshot()?;
-        let families = self.families(&snapshot, (self.count)(&snapshot));
+        let (snapshot, items) = self.look()?;
+        let families = self.families(&snapshot, items);
         let text = prometheus::TextEncoder::new().encode_to_string(&families);
         Some(text.expect("every family has a name and a metric"))
     }

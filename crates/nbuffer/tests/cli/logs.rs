@@ -96,7 +96,7 @@ fn levels_choose_what_is_said() {
         (
             with(&events, "run ended").len(),
             with(&events, "lane opened").len(),
-            with(&events, "flush call").len() > 0,
+            !with(&events, "flush call").is_empty(),
         )
     };
     for silent in ["error", "warn"] {
