@@ -15,7 +15,7 @@ use nbuffer_runtime::{LaneSnapshot, Snapshot};
 use opentelemetry::metrics::{AsyncInstrument, Meter, MeterProvider};
 use opentelemetry::trace::{Event, Span, SpanContext, Status, TraceContextExt, Tracer, TracerProvider};
 use opentelemetry::{Context, KeyValue, Value};
-use opentelemetry_otlp::{MetricExporter, SpanExporter, WithExportConfig, WithHttpConfig};
+use opentelemetry_otlp::{MetricExporter, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::metrics::{PeriodicReader, SdkMeterProvider};
 use opentelemetry_sdk::trace::SdkTracerProvider;
@@ -26,6 +26,9 @@ use transport::Transport;
 
 /// How often metrics are sent while a run goes on.
 const INTERVAL: Duration = Duration::from_secs(10);
+
+/// What sending the spans of a run may take in all.
+const SPANS: Duration = Duration::from_secs(5);
 
 /// The most items whose stages become spans: so many, evenly spread over those a trace has kept. With six spans an
 /// item, all fit into the exporter's queue.
@@ -89,12 +92,14 @@ impl Collector {
         let spans = SpanExporter::builder()
             .with_http()
             .with_http_client(transport.clone())
+            .with_retry_policy(RetryPolicy::disabled())
             .with_endpoint(format!("{base}/v1/traces"))
             .build()
             .map_err(|error| no_setup(&error))?;
         let metrics = MetricExporter::builder()
             .with_http()
             .with_http_client(transport)
+            .with_retry_policy(RetryPolicy::disabled())
             .with_endpoint(format!("{base}/v1/metrics"))
             .build()
             .map_err(|error| no_setup(&error))?;
@@ -136,7 +141,7 @@ impl Export {
     pub fn finish(self, summary: &Summary, trace: Option<&Trace>) -> Result<(), OtelError> {
         self.spans(summary, trace);
         // Both are tried; the first error says enough.
-        let ended = [self.tracers.shutdown(), self.meters.shutdown()];
+        let ended = [self.tracers.shutdown_with_timeout(SPANS), self.meters.shutdown()];
         ended
             .into_iter()
             .collect::<Result<(), _>>()
@@ -170,7 +175,7 @@ impl Export {
             .with_events(changes.chain(remarks).collect());
         let mut run = tracer.build_with_context(run, &Context::new());
         if summary.items.failed > 0 {
-            run.set_status(Status::error(format!("{} items failed", summary.items.failed)));
+            run.set_status(Status::error(format!("{} of the items failed", summary.items.failed)));
         }
         let context = run.span_context().clone();
         run.end_with_timestamp(end);

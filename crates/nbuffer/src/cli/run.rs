@@ -86,11 +86,6 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     let finished = collect(&mut running, sink, &progress, &labels)?;
     progress.finish_and_clear();
     drop(served);
-    #[cfg(feature = "otel")]
-    if let Some(Err(why)) = export.map(|export| export.finish(&finished.summary, finished.trace.as_ref())) {
-        tell!("note: --otel: {why}");
-    }
-    drop(running);
 
     if let (Some(mut file), Some(path)) = (summary_file, &args.summary) {
         sink::begin(&file)
@@ -112,6 +107,12 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     if finished.unlisted > 0 && !log::is_on() {
         tell!("note: {} more items failed and are not listed; --output lists all", finished.unlisted);
     }
+    // After all else: a collector that does not answer keeps no result waiting.
+    #[cfg(feature = "otel")]
+    if let Some(Err(why)) = export.map(|export| export.finish(&finished.summary, finished.trace.as_ref())) {
+        tell!("note: --otel: {why}");
+    }
+    drop(running);
     let items = finished.summary.items;
     assert_eq!(items.taken, items.ok + items.failed + items.cancelled, "every item ends exactly once");
     Ok(if finished.refused {

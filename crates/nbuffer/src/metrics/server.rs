@@ -102,3 +102,33 @@ fn visit(client: TcpStream, metrics: &Arc<Metrics>) {
         tracing::debug!(%error, "no thread for a client of the metrics");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use nbuffer_runtime::BufferedMap;
+
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_dropped_gives_its_address_back() {
+        for all in ["127.0.0.1:0", "0.0.0.0:0", "[::1]:0", "[::]:0"] {
+            // A machine may have no IPv6.
+            let Ok(listener) = Listener::bind(all) else { continue };
+            let pipeline = (0..3_u64).buffered_map(1, |x| x);
+            let server = listener.serve(Metrics::new(pipeline.observer(), Vec::new())).unwrap();
+            let address = server.address();
+            let mut client = TcpStream::connect(from_here(address)).unwrap();
+            client.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+            let mut answer = String::new();
+            client.read_to_string(&mut answer).unwrap();
+            assert!(
+                answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.contains("\nnbuffer_items_taken_total ")
+            );
+            drop(server);
+            assert!(TcpStream::connect(from_here(address)).is_err(), "nobody listens at {address}");
+            assert_eq!(Listener::bind(&address.to_string()).unwrap().address(), address);
+        }
+    }
+}

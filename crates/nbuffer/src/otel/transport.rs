@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
 
 /// What one request may take. The run has ended when the last one is sent, so it is waited for.
-const REQUEST: Duration = Duration::from_secs(3);
+const REQUEST: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug)]
 pub(super) struct Transport(ureq::Agent);

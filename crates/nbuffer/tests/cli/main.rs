@@ -9,6 +9,8 @@ mod fixtures;
 mod inspects;
 mod logs;
 mod metrics;
+#[cfg(feature = "otel")]
+mod otel;
 mod plan;
 mod process;
 mod refusals;
