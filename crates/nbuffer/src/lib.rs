@@ -28,7 +28,10 @@ pub mod image;
 pub mod inputs;
 mod job;
 mod labels;
+pub mod metrics;
 mod open;
+#[cfg(feature = "otel")]
+pub mod otel;
 mod summarise;
 
 pub use answer::{Answer, Class, OutputDigest};

@@ -7,6 +7,10 @@ mod failures;
 mod files;
 mod fixtures;
 mod inspects;
+mod logs;
+mod metrics;
+#[cfg(feature = "otel")]
+mod otel;
 mod plan;
 mod process;
 mod refusals;
