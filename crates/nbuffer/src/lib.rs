@@ -30,6 +30,7 @@ mod job;
 mod labels;
 mod open;
 mod summarise;
+pub mod trace_file;
 
 pub use answer::{Answer, Class, OutputDigest};
 pub use job::{Buffering, Failure, Finished, Job, JobError, Running, Settings};

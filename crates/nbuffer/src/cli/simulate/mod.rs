@@ -7,6 +7,8 @@ mod picture;
 mod stream;
 mod words;
 
+use std::path::PathBuf;
+
 use anyhow::bail;
 use nbuffer::plan::{Plan, Setting};
 use nbuffer::virtual_time::{Setup, SetupError};
@@ -18,13 +20,15 @@ use self::stream::{Stream, Streamed};
 use super::plan::sets;
 use super::setting::{Chosen, SettingArgs, named};
 use super::sweep::{Outcome, Sweep, SweepArgs};
+use super::trace::TraceFile;
 use super::values::at_least_one;
 use super::{Status, emit};
 
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: nbuffer simulate --ip 4ms --w 500us --k 2ms --r 500us --op 1ms --buffers 4 --timeline\n\n\
-        Exit status: 0 whatever becomes of the items; 1 if a promise does not hold (--chaos); 2 if the command is wrong."
+        Exit status: 0 whatever becomes of the items; 1 if a promise does not hold (--chaos), or the trace could not be \
+        written (all else is there); 2 if the command is wrong."
 )]
 pub(super) struct Args {
     /// How many items the source gives [default: 100, and 1000 in each setting of a sweep]
@@ -38,6 +42,9 @@ pub(super) struct Args {
     /// As JSON, in the format of a run's summary
     #[arg(long, conflicts_with = "timeline")]
     json: bool,
+    /// Write what happened when, for ui.perfetto.dev or chrome://tracing: .json, or .pftrace, which is smaller
+    #[arg(long, value_name = "FILE", conflicts_with = "sweep")]
+    trace: Option<PathBuf>,
     // Their headings hold for all that follows, so that flags without one come first.
     #[command(flatten)]
     picture: PictureArgs,
@@ -67,16 +74,27 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
         return swept(args, sweep, &chosen);
     }
     let stream = stream(args, &chosen.setting, chosen.buffers_auto)?;
-    let streamed = stream.run(())?;
+    let Some(path) = &args.trace else {
+        let streamed = stream.run(())?;
+        return emit(&said(args, &chosen, &stream, &streamed)?);
+    };
+    let file = TraceFile::open(path)?;
+    let (streamed, trace) = stream.traced()?;
+    emit(&said(args, &chosen, &stream, &streamed)?)?;
+    Ok(file.write(&trace))
+}
+
+/// What became of the stream, in the form that is asked for.
+fn said(args: &Args, chosen: &Chosen, stream: &Stream, streamed: &Streamed) -> anyhow::Result<String> {
     if args.json {
-        let summary = words::summary(args, &chosen, &streamed);
-        return emit(&(serde_json::to_string_pretty(&summary)? + "\n"));
+        let summary = words::summary(args, chosen, streamed);
+        return Ok(serde_json::to_string_pretty(&summary)? + "\n");
     }
-    let mut text = words::headline(&streamed);
+    let mut text = words::headline(streamed);
     if args.picture.timeline {
-        text += &format!("\n{}", args.picture.draw(&stream, &streamed)?);
+        text += &format!("\n{}", args.picture.draw(stream, streamed)?);
     }
-    emit(&(text + &words::described(args, &chosen, &streamed)))
+    Ok(text + &words::described(args, chosen, streamed))
 }
 
 impl Args {

@@ -1,0 +1,51 @@
+//! `--trace`: what happened when, in a file for a viewer.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+use nbuffer::trace::Trace;
+use nbuffer::trace_file::{self, Format};
+
+use super::{Status, sink};
+
+/// The most items whose journeys are kept: half of them of the beginning, half of the end.
+pub(super) const ITEMS_MAX: usize = 262_144;
+
+/// A file that a trace will go to.
+#[derive(Debug)]
+pub(super) struct TraceFile {
+    path: PathBuf,
+    format: Format,
+    file: File,
+}
+
+impl TraceFile {
+    /// Opens it, before anything runs: a path that cannot be written must not cost a run. What is in it stays until
+    /// there is a trace.
+    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        let format = Format::of(path).context("--trace")?;
+        let file = sink::open_to_write(path)
+            .with_context(|| format!("cannot write --trace `{}`", path.display()))?;
+        Ok(TraceFile { path: path.to_owned(), format, file })
+    }
+
+    /// Writes it, once results are out: that it cannot be written costs nothing but the file, and is told here.
+    pub(super) fn write(self, trace: &Trace) -> Status {
+        let TraceFile { path, format, file } = self;
+        let written = sink::begin(&file).and_then(|()| trace_file::write(trace.events(), format, &file));
+        if let Err(error) = written {
+            let path = path.display();
+            tell!("error: cannot write --trace `{path}`: {error}; what is in it is not complete");
+            return Status::SomeFailed;
+        }
+        if trace.left_out > 0 {
+            let (head, tail) = (trace.head, trace.journeys.len() - trace.head);
+            let left_out = trace.left_out;
+            tell!(
+                "note: --trace has the first {head} and the last {tail} items; {left_out} between them are left out"
+            );
+        }
+        Status::Ok
+    }
+}
