@@ -53,7 +53,8 @@ impl<'t> Events<'t> {
             events.slice(tracks.run, gap, Slice::new("left out").with("items", items));
         }
         let mut left: Vec<u32> = (0..trace.journeys.len() as u32).collect();
-        left.sort_by_key(|&journey| std::cmp::Reverse(began(&trace.journeys[journey as usize])));
+        left.sort_by_key(|&journey| began(&trace.journeys[journey as usize]));
+        left.reverse();
         let cancelled = trace.moments.iter().find(|moment| moment.what == What::Cancelled);
         Events {
             trace,
@@ -96,16 +97,16 @@ impl<'t> Events<'t> {
     fn journey(&mut self, journey: &Journey) {
         self.sets.travel(journey, self.cancelled_at);
         let topology = &self.trace.topology;
-        let source = journey.source.map(|time| (self.tracks.source, time, "source"));
+        let source = journey.source.map(|time| (self.tracks.source, time, "source", None));
         let stages = journey.spans(topology).map(|Span { unit, stage, start, end, .. }| {
-            (self.tracks.unit(unit, &mut self.events), Interval { start, end }, stage.name())
+            (self.tracks.unit(unit, &mut self.events), Interval { start, end }, stage.name(), Some(stage))
         });
         let mut way: Vec<_> = source.into_iter().chain(stages).collect();
-        way.push((self.tracks.delivery, Interval::at(journey.delivered), ended(journey.outcome)));
+        way.push((self.tracks.delivery, Interval::at(journey.delivered), ended(journey.outcome), None));
         // Arrows go forward; clocks of two devices may not.
-        way.sort_by_key(|(_, time, _)| time.start);
+        way.sort_by_key(|(_, time, ..)| time.start);
         let last = way.len() - 1;
-        for (nth, (row, time, name)) in way.into_iter().enumerate() {
+        for (nth, (row, time, name, stage)) in way.into_iter().enumerate() {
             let place = match nth {
                 0 => Place::First,
                 _ if nth == last => Place::Last,
@@ -113,13 +114,13 @@ impl<'t> Events<'t> {
             };
             // A flow of one slice would be an arrow to nowhere.
             let flow = (last > 0).then_some(Flow { id: journey.sequence + 1, place });
-            self.events.slice(row, time, Slice { flow, ..slice_of(name, journey) });
+            self.events.slice(row, time, Slice { flow, ..slice_of(name, journey, stage) });
         }
         if let (Some(lane), Some(call)) = (journey.lane, journey.call)
             && call.length() > 0
             && let Some(row) = self.tracks.calls[usize::from(lane)]
         {
-            self.events.slice(row, call, slice_of("call", journey));
+            self.events.slice(row, call, slice_of("call", journey, None));
         }
     }
 
@@ -266,17 +267,20 @@ fn gap(trace: &Trace) -> Option<(Interval, u64)> {
     Some((Interval { start: start.min(end), end }, trace.left_out))
 }
 
-/// A slice of an item, with what it needs.
-fn slice_of<'t>(name: &'static str, journey: &Journey) -> Slice<'t> {
-    let set = |set: Option<u16>| set.map(u64::from);
-    let args = [
-        ("item", Some(journey.sequence)),
-        ("lane", journey.lane.map(u64::from)),
-        ("input set", set(journey.input)),
-        ("output set", set(journey.output)),
-    ];
-    let known = args.into_iter().filter_map(|(name, value)| Some((name, Arg::Number(value?))));
-    Slice { args: known.collect(), ..Slice::new(name) }
+/// A slice of an item; if it is a stage, with the lane and the sets it works on.
+fn slice_of<'t>(name: &'static str, journey: &Journey, stage: Option<Stage>) -> Slice<'t> {
+    let (input, output) = match stage {
+        Some(Stage::Preprocess | Stage::Write) => (journey.input, None),
+        Some(Stage::Kernel) => (journey.input, journey.output),
+        Some(Stage::Read | Stage::Postprocess) => (None, journey.output),
+        None => (None, None),
+    };
+    let lane = journey.lane.filter(|_| stage.is_some());
+    let places = [("lane", lane), ("input set", input), ("output set", output)];
+    let known = places.into_iter().filter_map(|(name, place)| Some((name, u64::from(place?).into())));
+    let mut slice = Slice::new(name).with("item", journey.sequence);
+    slice.args.extend(known);
+    slice
 }
 
 fn number(name: &'static str, value: u64) -> Args<'static> {

@@ -51,6 +51,8 @@ struct Pool {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Change {
+    /// All counters have their first values.
+    Begin,
     /// A set goes from one state to another; the free ones are not counted.
     Moves { pool: u32, from: u8, to: u8 },
     /// Lanes have so many sets from now on.
@@ -96,7 +98,7 @@ impl LaneSets {
             }
         }
         let mut sets = LaneSets { pools, firsts, changes: BinaryHeap::new(), touched: Vec::new() };
-        sets.change(0, Change::Known(true));
+        sets.change(0, Change::Begin);
         sets
     }
 
@@ -185,6 +187,7 @@ impl LaneSets {
 
     fn happen(&mut self, change: Change) {
         match change {
+            Change::Begin => self.touched.extend(0..self.pools.len()),
             Change::Moves { pool, from, to } => {
                 let counts = &mut self.pools[pool as usize].counts;
                 // At one time a set may be told to leave a state before it is told to enter it: only the sum counts.
