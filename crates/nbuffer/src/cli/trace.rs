@@ -39,13 +39,42 @@ impl TraceFile {
             tell!("error: cannot write --trace `{path}`: {error}; what is in it is not complete");
             return Status::SomeFailed;
         }
-        if trace.left_out > 0 {
-            let (head, tail) = (trace.head, trace.journeys.len() - trace.head);
-            let left_out = trace.left_out;
-            tell!(
-                "note: --trace has the first {head} and the last {tail} items; {left_out} between them are left out"
-            );
+        if let Some(note) = left_out(trace) {
+            tell!("note: {note}");
         }
         Status::Ok
+    }
+}
+
+/// What the file does not have, since a trace's memory is bounded.
+fn left_out(trace: &Trace) -> Option<String> {
+    let (head, tail, between) = (trace.head, trace.journeys.len() - trace.head, trace.left_out);
+    (between > 0).then(|| {
+        format!("--trace has the first {head} and the last {tail} items; {between} between them are left out")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use nbuffer::schedule::Outcome;
+    use nbuffer::trace::{Interval, Topology, Tracer};
+
+    use super::*;
+
+    #[track_caller]
+    fn check_left_out(items: u64, journeys: usize, expected: Option<&str>) {
+        let mut tracer = Tracer::new(journeys, 1);
+        for item in 0..items {
+            tracer.taken(item, Interval::at(item));
+            tracer.delivered(item, Outcome::Ok, item);
+        }
+        assert_eq!(left_out(&tracer.trace(Topology::new("device", &[], 1))).as_deref(), expected);
+    }
+
+    #[test]
+    fn what_a_long_run_leaves_out_is_told() {
+        check_left_out(100, 100, None);
+        let told = "--trace has the first 50 and the last 50 items; 1 between them are left out";
+        check_left_out(101, 100, Some(told));
     }
 }

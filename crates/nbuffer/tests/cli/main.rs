@@ -12,3 +12,4 @@ mod process;
 mod refusals;
 mod simulate;
 mod stdin;
+mod trace;

@@ -76,17 +76,13 @@ impl LaneSets {
                 }
             };
             for &(what, states, number, outputs) in kinds {
-                let mut track = |name: String, series| {
-                    events.track(
-                        Some(groups[place.device]),
-                        name,
-                        rank + pools.len() as u32,
-                        Kind::Counters(series),
-                    )
+                let first_rank = rank + 2 * pools.len() as u32;
+                let mut track = |name: String, nth, series| {
+                    events.track(Some(groups[place.device]), name, first_rank + nth, Kind::Counters(series))
                 };
                 pools.push(Pool {
-                    track: track(format!("{what}, lane {lane}"), states),
-                    number_track: track(format!("number of {what}, lane {lane}"), &["N"]),
+                    track: track(format!("{what}, lane {lane}"), 0, states),
+                    number_track: track(format!("number of {what}, lane {lane}"), 1, &["N"]),
                     states: states.len(),
                     outputs,
                     lost: false,
