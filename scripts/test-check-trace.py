@@ -96,7 +96,7 @@ PERFETTO = [
     ),
     (
         "a flow ends that never began",
-        edit(BEGIN, lambda p: p.track_event.terminating_flow_ids.append(99)),
+        edit(BEGIN, lambda p: p.track_event.terminating_flow_ids.append(1 << 60)),
         "one part",
     ),
     (

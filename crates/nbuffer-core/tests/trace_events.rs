@@ -13,6 +13,9 @@ use proptest::prelude::*;
 
 const MICRO: Nanos = 1_000;
 
+/// Of each pool, how many sets are in which state.
+type Pools = Vec<Vec<u64>>;
+
 /// A stream and how it is traced.
 #[derive(Clone, Debug)]
 struct Case {
@@ -32,7 +35,7 @@ impl Case {
     }
 
     /// The trace, and how many sets were in which state after all that happened at one time.
-    fn run(&self) -> (Trace, Vec<(Nanos, Vec<Vec<u64>>)>) {
+    fn run(&self) -> (Trace, Vec<(Nanos, Pools)>) {
         let mut tracer = Tracer::new(self.journeys, self.setup.schedule.window);
         let mut simulation = Simulation::watched(&self.setup, &mut tracer).unwrap();
         let (mut states, mut steps): (Vec<(Nanos, _)>, u64) = (Vec::new(), 0);
@@ -54,7 +57,7 @@ impl Case {
 }
 
 /// How many sets of each pool the schedule has in each state, states in the order in which counters have them.
-fn in_states(schedule: &Schedule, lanes: usize) -> Vec<Vec<u64>> {
+fn in_states(schedule: &Schedule, lanes: usize) -> Pools {
     let mut pools = Vec::new();
     for lane in 0..lanes {
         let count = |sets: &[SetState], places: &[usize]| {
