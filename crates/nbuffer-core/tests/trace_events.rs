@@ -140,37 +140,37 @@ fn an_item_goes_from_row_to_row() {
     check(
         &Case::new(DeviceModel::Queued, Sets::Joint(1), 1),
         expect![[r#"
-        /host 0: group
-        host/source 1: row
-        host/delivery 1048576: row
-        host/run 0: row
-        host/host 0 2: row
-        /virtual device 1: group
-        virtual device/link in 0 1: row
-        virtual device/kernel 0 2: row
-        virtual device/link out 0 3: row
-        virtual device/buffer sets, lane 0 4: free, preprocessing, ready, in flight, landed, postprocessing
-        virtual device/number of buffer sets, lane 0 4: N
-           0 source: source (item 0) 1>
-           0 source: end
-           0 host 0: preprocess (item 0, lane 0, input set 0) >1>
-           0 buffer sets, lane 0 = [0, 1, 0, 0, 0, 0]
-           0 number of buffer sets, lane 0 = [1]
-           2 host 0: end
-           2 link in 0: write (item 0, lane 0, input set 0) >1>
-           2 buffer sets, lane 0 = [0, 0, 0, 1, 0, 0]
-           3 link in 0: end
-           3 kernel 0: kernel (item 0, lane 0, input set 0, output set 0) >1>
-           6 kernel 0: end
-           6 link out 0: read (item 0, lane 0, output set 0) >1>
-           7 link out 0: end
-           7 host 0: postprocess (item 0, lane 0, output set 0) >1>
-           7 buffer sets, lane 0 = [0, 0, 0, 0, 0, 1]
-           9 host 0: end
-           9 delivery: delivered (item 0) >1
-           9 delivery: end
-           9 buffer sets, lane 0 = [1, 0, 0, 0, 0, 0]
-    "#]],
+            /host 0: group
+            host/source 1: row
+            host/delivery 1048576: row
+            host/run 0: row
+            host/host 0 2: row
+            /virtual device 1: group
+            virtual device/link in 0 1: row
+            virtual device/kernel 0 2: row
+            virtual device/link out 0 3: row
+            virtual device/buffer sets, lane 0 4: free, preprocessing, ready, in flight, landed, postprocessing
+            virtual device/number of buffer sets, lane 0 5: N
+               0 source: source (item 0) 1>
+               0 source: end
+               0 host 0: preprocess (item 0, lane 0, input set 0) >1>
+               0 buffer sets, lane 0 = [0, 1, 0, 0, 0, 0]
+               0 number of buffer sets, lane 0 = [1]
+               2 host 0: end
+               2 link in 0: write (item 0, lane 0, input set 0) >1>
+               2 buffer sets, lane 0 = [0, 0, 0, 1, 0, 0]
+               3 link in 0: end
+               3 kernel 0: kernel (item 0, lane 0, input set 0, output set 0) >1>
+               6 kernel 0: end
+               6 link out 0: read (item 0, lane 0, output set 0) >1>
+               7 link out 0: end
+               7 host 0: postprocess (item 0, lane 0, output set 0) >1>
+               7 buffer sets, lane 0 = [0, 0, 0, 0, 0, 1]
+               9 host 0: end
+               9 delivery: delivered (item 0) >1
+               9 delivery: end
+               9 buffer sets, lane 0 = [1, 0, 0, 0, 0, 0]
+        "#]],
     );
 }
 
@@ -182,53 +182,53 @@ fn calls_that_last_are_shown_and_sets_apart_are_counted_apart() {
     check(
         &case,
         expect![[r#"
-        /host 0: group
-        host/source 1: row
-        host/delivery 1048576: row
-        host/run 0: row
-        host/host 0 2: row
-        /virtual device 1: group
-        virtual device/link in 0 1: row
-        virtual device/kernel 0 2: row
-        virtual device/link out 0 3: row
-        virtual device/calls, lane 0 4: row
-        virtual device/input sets, lane 0 5: free, preprocessing, ready, in flight
-        virtual device/number of input sets, lane 0 5: N
-        virtual device/output sets, lane 0 6: free, in flight, landed, postprocessing
-        virtual device/number of output sets, lane 0 6: N
-           0 source: source (item 0) 1>
-           0 source: end
-           0 host 0: preprocess (item 0, lane 0, input set 0) >1>
-           0 input sets, lane 0 = [0, 1, 0, 0]
-           0 number of input sets, lane 0 = [1]
-           0 output sets, lane 0 = [3, 0, 0, 0]
-           0 number of output sets, lane 0 = [3]
-           2 host 0: end
-           2 link in 0: write (item 0, lane 0, input set 0) >1>
-           2 calls, lane 0: call (item 0)
-           2 input sets, lane 0 = [0, 0, 0, 1]
-           2 output sets, lane 0 = [2, 1, 0, 0]
-           3 link in 0: end
-           3 calls, lane 0: end
-           3 kernel 0: kernel (item 0, lane 0, input set 0, output set 0) >1>
-           3 calls, lane 0: flush call ()
-           3 run! flush call (lane 0)
-           3 input sets, lane 0 = [1, 0, 0, 0]
-           6 kernel 0: end
-           6 calls, lane 0: end
-           6 link out 0: read (item 0, lane 0, output set 0) >1>
-           6 calls, lane 0: flush call ()
-           6 run! flush call (lane 0)
-           7 link out 0: end
-           7 calls, lane 0: end
-           7 host 0: postprocess (item 0, lane 0, output set 0) >1>
-           7 output sets, lane 0 = [2, 0, 0, 1]
-           9 host 0: end
-           9 delivery: failed (item 0) >1
-           9 delivery: end
-           9 run! item failed (item 0, why "planned")
-           9 output sets, lane 0 = [3, 0, 0, 0]
-    "#]],
+            /host 0: group
+            host/source 1: row
+            host/delivery 1048576: row
+            host/run 0: row
+            host/host 0 2: row
+            /virtual device 1: group
+            virtual device/link in 0 1: row
+            virtual device/kernel 0 2: row
+            virtual device/link out 0 3: row
+            virtual device/calls, lane 0 4: row
+            virtual device/input sets, lane 0 5: free, preprocessing, ready, in flight
+            virtual device/number of input sets, lane 0 6: N
+            virtual device/output sets, lane 0 7: free, in flight, landed, postprocessing
+            virtual device/number of output sets, lane 0 8: N
+               0 source: source (item 0) 1>
+               0 source: end
+               0 host 0: preprocess (item 0, lane 0, input set 0) >1>
+               0 input sets, lane 0 = [0, 1, 0, 0]
+               0 number of input sets, lane 0 = [1]
+               0 output sets, lane 0 = [3, 0, 0, 0]
+               0 number of output sets, lane 0 = [3]
+               2 host 0: end
+               2 link in 0: write (item 0, lane 0, input set 0) >1>
+               2 calls, lane 0: call (item 0)
+               2 input sets, lane 0 = [0, 0, 0, 1]
+               2 output sets, lane 0 = [2, 1, 0, 0]
+               3 link in 0: end
+               3 calls, lane 0: end
+               3 kernel 0: kernel (item 0, lane 0, input set 0, output set 0) >1>
+               3 calls, lane 0: flush call ()
+               3 run! flush call (lane 0)
+               3 input sets, lane 0 = [1, 0, 0, 0]
+               6 kernel 0: end
+               6 calls, lane 0: end
+               6 link out 0: read (item 0, lane 0, output set 0) >1>
+               6 calls, lane 0: flush call ()
+               6 run! flush call (lane 0)
+               7 link out 0: end
+               7 calls, lane 0: end
+               7 host 0: postprocess (item 0, lane 0, output set 0) >1>
+               7 output sets, lane 0 = [2, 0, 0, 1]
+               9 host 0: end
+               9 delivery: failed (item 0) >1
+               9 delivery: end
+               9 run! item failed (item 0, why "planned")
+               9 output sets, lane 0 = [3, 0, 0, 0]
+        "#]],
     );
 }
 
