@@ -25,8 +25,9 @@ pub(super) struct LaneSets {
     pools: Vec<Pool>,
     /// Each lane's first pool.
     firsts: Vec<usize>,
-    /// What changes when.
-    changes: BinaryHeap<Reverse<(Nanos, Change)>>,
+    /// What changes when; at one time, what was told first changes first.
+    changes: BinaryHeap<Reverse<(Nanos, u64, Change)>>,
+    told: u64,
     /// The pools that change now.
     touched: Vec<usize>,
 }
@@ -93,7 +94,7 @@ impl LaneSets {
                 });
             }
         }
-        let mut sets = LaneSets { pools, firsts, changes: BinaryHeap::new(), touched: Vec::new() };
+        let mut sets = LaneSets { pools, firsts, changes: BinaryHeap::new(), told: 0, touched: Vec::new() };
         sets.change(0, Change::Begin);
         sets
     }
@@ -143,11 +144,11 @@ impl LaneSets {
 
     /// Says what happened before a time before which nothing will be told any more; `None`: all that happened.
     pub(super) fn settle(&mut self, until: Option<Nanos>, events: &mut InOrder<'_>) {
-        while let Some(&Reverse((at, _))) = self.changes.peek()
+        while let Some(&Reverse((at, ..))) = self.changes.peek()
             && until.is_none_or(|until| at < until)
         {
             // Counters say what holds after all that happens at one time.
-            while let Some(&Reverse((same, change))) = self.changes.peek()
+            while let Some(&Reverse((same, _, change))) = self.changes.peek()
                 && same == at
             {
                 self.changes.pop();
@@ -160,7 +161,8 @@ impl LaneSets {
     }
 
     fn change(&mut self, at: Nanos, change: Change) {
-        self.changes.push(Reverse((at, change)));
+        self.told += 1;
+        self.changes.push(Reverse((at, self.told, change)));
     }
 
     /// A set enters these states and is free at the `end`. States that are not known to have been entered are passed
@@ -169,8 +171,7 @@ impl LaneSets {
         let (mut now, mut state) = (0, 0);
         let mut go = |at: Nanos, to: usize| {
             now = at.max(now);
-            let moves = Change::Moves { pool: pool as u32, from: state, to: to as u8 };
-            self.changes.push(Reverse((now, moves)));
+            self.change(now, Change::Moves { pool: pool as u32, from: state, to: to as u8 });
             state = to as u8;
         };
         for (to, at) in entered.iter().enumerate() {
