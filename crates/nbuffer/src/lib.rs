@@ -33,6 +33,7 @@ mod open;
 #[cfg(feature = "otel")]
 pub mod otel;
 mod summarise;
+pub mod trace_file;
 
 pub use answer::{Answer, Class, OutputDigest};
 pub use job::{Buffering, Failure, Finished, Job, JobError, Running, Settings};

@@ -30,6 +30,7 @@ mod simulate;
 mod sink;
 mod sweep;
 mod table;
+mod trace;
 mod values;
 mod workload;
 

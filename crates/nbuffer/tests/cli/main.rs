@@ -16,3 +16,4 @@ mod process;
 mod refusals;
 mod simulate;
 mod stdin;
+mod trace;
