@@ -1,0 +1,204 @@
+//! The gaps between the kernels of a lane, and what each of them was spent waiting for.
+
+use super::path::{Begin, To};
+use super::stretch::{Lane, Step, Stretch};
+use super::{Cause, Gap, Shares};
+use crate::measure::{Nanos, Stage};
+use crate::trace::Interval;
+
+/// The most steps a way is followed for what was waited for. Each wait on it takes its part of the gap, so it is long
+/// only where next to nothing was waited for.
+const STEPS_MAX: usize = 256;
+
+/// Finds the gaps of a stretch.
+pub(super) struct Gaps<'a> {
+    stretch: Stretch<'a>,
+    /// When the way back from each step reaches a kernel.
+    reached: Vec<Reached>,
+}
+
+#[derive(Clone, Copy)]
+enum Reached {
+    NotLooked,
+    Never,
+    Kernel(Nanos),
+}
+
+impl<'a> Gaps<'a> {
+    pub(super) fn new(stretch: Stretch<'a>) -> Self {
+        let steps = STEPS_OF_ITEM * stretch.journeys.len() + stretch.n_calls;
+        Gaps { reached: vec![Reached::NotLooked; steps], stretch }
+    }
+
+    /// Tells each gap, lane by lane, and returns how long the lanes were steady, all together.
+    pub(super) fn each(&mut self, mut tell: impl FnMut(Gap)) -> Nanos {
+        let mut steady = 0;
+        for lane in 0..self.stretch.lanes.len() {
+            let kernels = std::mem::take(&mut self.stretch.lanes[lane].kernels);
+            let Some(&(first, mut after)) = kernels.first() else { continue };
+            let mut until = first.end;
+            self.stretch.lanes[lane].kernels = kernels;
+            for number in 1..self.stretch.lanes[lane].kernels.len() {
+                let (kernel, item) = self.stretch.lanes[lane].kernels[number];
+                if kernel.start > until {
+                    let time = Interval::new(until, kernel.start);
+                    let sequence = |item: u32| self.stretch.journeys[item as usize].sequence;
+                    let (after, before) = (sequence(after), sequence(item));
+                    let shares = self.shares(lane, number, time);
+                    tell(Gap { lane, after, before, time, shares });
+                }
+                if kernel.end >= until {
+                    (until, after) = (kernel.end, item);
+                }
+            }
+            steady += until - first.start;
+        }
+        steady
+    }
+
+    fn shares(&mut self, lane_no: usize, number: usize, gap: Interval) -> Shares {
+        let lane = &self.stretch.lanes[lane_no];
+        // A loop of the lane's sets is as many kernels long as there are sets. What has not closed twice as far back
+        // is none: something else was busy for a whole round of the sets.
+        let sets = lane.place.sets;
+        let rounds = 2 * sets.inputs().max(sets.outputs());
+        let since = number.checked_sub(rounds).map_or(0, |number| lane.kernels[number].0.start);
+        let (kernel, item) = lane.kernels[number];
+        let calls = (lane.call_at(lane.kernels[number - 1].0.start), lane.call_at(kernel.start));
+        let (true, (Some(before), Some(own))) = (lane.place.blocking, calls) else {
+            let has_input = self.stretch.journeys[item as usize].write.is_some_and(|w| w.end <= gap.start);
+            if has_input && !lane.place.blocking {
+                let mut launch = Shares::default();
+                launch.add(Cause::Launch, gap.length());
+                return launch;
+            }
+            let kernel = Begin::Stage(Step { item, stage: Stage::Kernel });
+            return self.waited(kernel, gap.length(), since);
+        };
+        // While a lane makes a call it can begin no other one; only between the two it waited.
+        let returned = lane.calls[before].time.end.clamp(gap.start, gap.end);
+        let called = lane.calls[own].time.start.clamp(returned, gap.end);
+        let mut shares = in_call(lane, Interval::new(gap.start, returned));
+        shares += in_call(lane, Interval::new(called, gap.end));
+        if called > returned {
+            shares += self.waited(Begin::Call(lane_no, own), called - returned, since);
+        }
+        shares
+    }
+
+    /// What was waited for on the way back from `begin`, as shares of `time`.
+    fn waited(&mut self, begin: Begin, time: Nanos, since: Nanos) -> Shares {
+        let mut waits = Waits { left: time, waited: Shares::default(), worked: Shares::default() };
+        let mut begin = begin;
+        for _ in 0..STEPS_MAX {
+            let back = self.stretch.back(begin);
+            if let Some(cause) = back.shortage
+                && self.reached(back.to).is_some_and(|at| at >= since)
+            {
+                waits.wait(cause, time);
+            }
+            if let Some((cause, lasted)) = back.wait {
+                waits.wait(cause, lasted);
+            }
+            let To::Begin(next) = back.to else { break };
+            if waits.left == 0 {
+                break;
+            }
+            if back.wait.is_none() {
+                let (cause, lasted) = self.stretch.work(next);
+                waits.worked.add(cause, lasted.min(time - waits.worked.total()));
+            }
+            begin = next;
+        }
+        waits.shares(time)
+    }
+
+    /// When the way back from here reaches a kernel, if it does without a wait for the source: what the source is late
+    /// with comes no sooner whatever was before.
+    fn reached(&mut self, to: To) -> Option<Nanos> {
+        let mut way = Vec::new();
+        let mut to = to;
+        let reached = loop {
+            let begin = match to {
+                To::Kernel(at) => break Reached::Kernel(at),
+                To::Nowhere => break Reached::Never,
+                To::Begin(begin) => begin,
+            };
+            let number = self.number(begin);
+            match self.reached[number] {
+                Reached::NotLooked => {}
+                known => break known,
+            }
+            // What leads to itself, as steps without length at one time might, leads to no kernel.
+            self.reached[number] = Reached::Never;
+            way.push(number);
+            let back = self.stretch.back(begin);
+            if matches!(back.wait, Some((Cause::Source, _))) {
+                break Reached::Never;
+            }
+            to = back.to;
+        };
+        for number in way {
+            self.reached[number] = reached;
+        }
+        match reached {
+            Reached::Kernel(at) => Some(at),
+            Reached::Never | Reached::NotLooked => None,
+        }
+    }
+
+    /// A number of its own for each step.
+    fn number(&self, begin: Begin) -> usize {
+        let of_item = |item: u32, step| STEPS_OF_ITEM * item as usize + step;
+        match begin {
+            Begin::Stage(Step { item, stage }) => of_item(item, stage as usize),
+            Begin::Source(item) => of_item(item, 5),
+            Begin::Request(item) => of_item(item, 6),
+            Begin::Call(lane, call) => {
+                STEPS_OF_ITEM * self.stretch.journeys.len() + self.stretch.lanes[lane].first_call + call
+            }
+        }
+    }
+}
+
+/// Five stages, source and request.
+const STEPS_OF_ITEM: usize = 7;
+
+/// What was waited for, as far as there is time left to explain.
+struct Waits {
+    left: Nanos,
+    waited: Shares,
+    /// What the items themselves did meanwhile, the latest first.
+    worked: Shares,
+}
+
+impl Waits {
+    fn wait(&mut self, cause: Cause, lasted: Nanos) {
+        let time = lasted.min(self.left);
+        self.waited.add(cause, time);
+        self.left -= time;
+    }
+
+    /// All of the time: what no wait accounts for counts as those there are, or else as what the items did.
+    fn shares(mut self, time: Nanos) -> Shares {
+        self.waited.stretch(self.left);
+        if self.waited.total() == 0 {
+            self.waited = self.worked;
+            self.waited.add(Cause::Unknown, time - self.worked.total());
+        }
+        self.waited
+    }
+}
+
+/// Time within a blocking call before or after its kernel: up to the end of its last transfer it is that transfer's,
+/// with what it waited for its link.
+fn in_call(lane: &Lane, time: Interval) -> Shares {
+    let mut shares = Shares::default();
+    let last = lane.moves.latest(time.end).filter(|&(end, _)| end > time.start);
+    let moved = last.map_or(0, |(end, _)| end - time.start);
+    if let Some((_, step)) = last {
+        shares.add(Cause::of(step.stage), moved);
+    }
+    shares.add(Cause::Launch, time.length() - moved);
+    shares
+}
