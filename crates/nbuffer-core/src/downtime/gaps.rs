@@ -1,8 +1,8 @@
 //! The gaps between the kernels of a lane, and what each of them was spent waiting for.
 
-use super::path::{Begin, To};
+use super::path::{After, Begin, For, To};
 use super::stretch::{Lane, Step, Stretch};
-use super::{Cause, Gap, Shares};
+use super::{Cause, Gap, Shares, TIE};
 use crate::measure::{Nanos, Stage};
 use crate::trace::Interval;
 
@@ -21,7 +21,7 @@ pub(super) struct Gaps<'a> {
 enum Reached {
     NotLooked,
     Never,
-    Kernel(Nanos),
+    At(Nanos),
 }
 
 impl<'a> Gaps<'a> {
@@ -91,26 +91,46 @@ impl<'a> Gaps<'a> {
         let mut waits = Waits { left: time, waited: Shares::default(), worked: Shares::default() };
         let mut begin = begin;
         for _ in 0..STEPS_MAX {
-            let back = self.stretch.back(begin);
-            if let Some(cause) = back.shortage
-                && self.reached(back.to).is_some_and(|at| at >= since)
-            {
-                waits.wait(cause, time);
-            }
-            if let Some((cause, lasted)) = back.wait {
-                waits.wait(cause, lasted);
-            }
-            let To::Begin(next) = back.to else { break };
+            let Some(after) = self.follow(begin, since, &mut waits) else { break };
+            let To::Begin(next) = after.to else { break };
             if waits.left == 0 {
                 break;
             }
-            if back.wait.is_none() {
+            if !matches!(after.what, For::Busy(..)) {
                 let (cause, lasted) = self.stretch.work(next);
                 waits.worked.add(cause, lasted.min(time - waits.worked.total()));
             }
             begin = next;
         }
         waits.shares(time)
+    }
+
+    /// Which end the way goes back to from here. What was waited for before it is known is counted.
+    fn follow(&mut self, begin: Begin, since: Nanos, waits: &mut Waits) -> Option<After> {
+        let mut afters = self.stretch.before(begin);
+        loop {
+            let after = afters.last()?;
+            let others = afters.without(after);
+            let next = others.last();
+            let cause = match after.what {
+                For::Item | For::Turn => return Some(after),
+                For::Source => Cause::Source,
+                For::Stock(cause) | For::Busy(cause, _) => cause,
+            };
+            let is_loop = after.what == For::Source || self.reached(after.to).is_some_and(|at| at >= since);
+            if is_loop {
+                waits.wait(cause, next.map_or(Nanos::MAX, |next| after.at.saturating_sub(next.at)));
+                afters = others;
+                continue;
+            }
+            // A set held up by what is busy all the time: that is what was waited for, if the set came with it.
+            let busy = [Some(after), afters.beside(after), next.filter(|next| next.at + TIE >= after.at)];
+            let busy = busy.into_iter().flatten().find(|after| matches!(after.what, For::Busy(..)));
+            if let Some(After { what: For::Busy(cause, held), .. }) = busy {
+                waits.wait(cause, held);
+            }
+            return Some(busy.unwrap_or(after));
+        }
     }
 
     /// When the way back from here reaches a kernel, if it does without a wait for the source: what the source is late
@@ -120,8 +140,7 @@ impl<'a> Gaps<'a> {
         let mut to = to;
         let reached = loop {
             let begin = match to {
-                To::Kernel(at) => break Reached::Kernel(at),
-                To::Nowhere => break Reached::Never,
+                To::Kernel(at) => break Reached::At(at),
                 To::Begin(begin) => begin,
             };
             let number = self.number(begin);
@@ -132,17 +151,20 @@ impl<'a> Gaps<'a> {
             // What leads to itself, as steps without length at one time might, leads to no kernel.
             self.reached[number] = Reached::Never;
             way.push(number);
-            let back = self.stretch.back(begin);
-            if matches!(back.wait, Some((Cause::Source, _))) {
-                break Reached::Never;
+            let afters = self.stretch.before(begin);
+            match afters.last() {
+                None | Some(After { what: For::Source, .. }) => break Reached::Never,
+                Some(after) if matches!(after.what, For::Stock(_)) && afters.beside(after).is_none() => {
+                    break Reached::At(after.at);
+                }
+                Some(after) => to = after.to,
             }
-            to = back.to;
         };
         for number in way {
             self.reached[number] = reached;
         }
         match reached {
-            Reached::Kernel(at) => Some(at),
+            Reached::At(at) => Some(at),
             Reached::Never | Reached::NotLooked => None,
         }
     }

@@ -46,8 +46,10 @@ pub(super) struct Stretch<'a> {
     pub(super) n_calls: usize,
     /// What ended on each channel of a link.
     channels: Vec<Timed<Step>>,
-    /// The ends of all host steps.
-    pub(super) host: Timed<Step>,
+    /// The ends of preprocess steps.
+    pub(super) preprocesses: Timed<Step>,
+    /// The ends of postprocess steps.
+    pub(super) postprocesses: Timed<Step>,
     /// Host steps that ended when all threads were at work.
     pub(super) threads: Timed<Step>,
     /// Items that gave an input set back when all of all lanes were in use.
@@ -71,7 +73,8 @@ impl<'a> Stretch<'a> {
         let inputs: Vec<Use<u32>> = items(journeys).filter_map(|item| input_use(topology, item)).collect();
         Stretch {
             channels: channels(topology, journeys),
-            host: Timed::new(host.iter().map(|step| (step.back, step.by)).collect()),
+            preprocesses: Timed::new(ends(&host, Stage::Preprocess)),
+            postprocesses: Timed::new(ends(&host, Stage::Postprocess)),
             threads: ends_of_shortage(&host, &sizes.host_threads),
             inputs: ends_of_shortage(&inputs, &sizes.inputs),
             window: window(journeys),
@@ -149,6 +152,10 @@ fn host_uses(journeys: &[Journey]) -> impl Iterator<Item = Use<Step>> {
             Some(Use { taken: time.start, back: time.end, by: Step { item, stage } })
         })
     })
+}
+
+fn ends(steps: &[Use<Step>], stage: Stage) -> Vec<(Nanos, Step)> {
+    steps.iter().filter(|step| step.by.stage == stage).map(|step| (step.back, step.by)).collect()
 }
 
 /// From when to when an item held an input set.
