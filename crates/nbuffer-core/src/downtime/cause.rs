@@ -89,6 +89,12 @@ impl fmt::Display for Cause {
 pub struct Shares([Nanos; Cause::ALL.len()]);
 
 impl Shares {
+    pub(super) fn of(cause: Cause, time: Nanos) -> Self {
+        let mut shares = Shares::default();
+        shares.add(cause, time);
+        shares
+    }
+
     /// All causes together.
     pub fn total(&self) -> Nanos {
         self.0.iter().sum()

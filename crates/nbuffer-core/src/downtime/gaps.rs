@@ -13,13 +13,15 @@ const STEPS_MAX: usize = 256;
 /// Finds the gaps of a stretch.
 pub(super) struct Gaps<'a> {
     stretch: Stretch<'a>,
-    /// When the way back from each step reaches a kernel.
+    /// Where the way back from each step leads, by its number.
     reached: Vec<Reached>,
 }
 
+/// Whether the way back from a step leads to a device at work, or to a set that came free.
 #[derive(Clone, Copy)]
 enum Reached {
     NotLooked,
+    /// It leads along steps that waited for each other, to the source, or out of the stretch.
     Never,
     At(Nanos),
 }
@@ -32,28 +34,25 @@ impl<'a> Gaps<'a> {
 
     /// Tells each gap, lane by lane, and returns how long the lanes were steady, all together.
     pub(super) fn each(&mut self, mut tell: impl FnMut(Gap)) -> Nanos {
-        let mut steady = 0;
-        for lane in 0..self.stretch.lanes.len() {
-            let kernels = std::mem::take(&mut self.stretch.lanes[lane].kernels);
-            let Some(&(first, mut after)) = kernels.first() else { continue };
-            let mut until = first.end;
-            self.stretch.lanes[lane].kernels = kernels;
-            for number in 1..self.stretch.lanes[lane].kernels.len() {
-                let (kernel, item) = self.stretch.lanes[lane].kernels[number];
-                if kernel.start > until {
-                    let time = Interval::new(until, kernel.start);
-                    let sequence = |item: u32| self.stretch.journeys[item as usize].sequence;
-                    let (after, before) = (sequence(after), sequence(item));
-                    let shares = self.shares(lane, number, time);
-                    tell(Gap { lane, after, before, time, shares });
-                }
-                if kernel.end >= until {
-                    (until, after) = (kernel.end, item);
-                }
+        (0..self.stretch.lanes.len()).map(|lane| self.of_lane(lane, &mut tell)).sum()
+    }
+
+    fn of_lane(&mut self, lane: usize, tell: &mut impl FnMut(Gap)) -> Nanos {
+        let Some(&(first, mut after)) = self.stretch.lanes[lane].kernels.first() else { return 0 };
+        let mut until = first.end;
+        for number in 1..self.stretch.lanes[lane].kernels.len() {
+            let (kernel, item) = self.stretch.lanes[lane].kernels[number];
+            if kernel.start > until {
+                let sequence = |item: u32| self.stretch.journeys[item as usize].sequence;
+                let (after, before) = (sequence(after), sequence(item));
+                let time = Interval::new(until, kernel.start);
+                tell(Gap { lane, after, before, time, shares: self.shares(lane, number, time) });
             }
-            steady += until - first.start;
+            if kernel.end >= until {
+                (until, after) = (kernel.end, item);
+            }
         }
-        steady
+        until - first.start
     }
 
     fn shares(&mut self, lane_no: usize, number: usize, gap: Interval) -> Shares {
@@ -64,13 +63,11 @@ impl<'a> Gaps<'a> {
         let rounds = 2 * sets.inputs().max(sets.outputs());
         let since = number.checked_sub(rounds).map_or(0, |number| lane.kernels[number].0.start);
         let (kernel, item) = lane.kernels[number];
-        let calls = (lane.call_at(lane.kernels[number - 1].0.start), lane.call_at(kernel.start));
-        let (true, (Some(before), Some(own))) = (lane.place.blocking, calls) else {
-            let has_input = self.stretch.journeys[item as usize].write.is_some_and(|w| w.end <= gap.start);
-            if has_input && !lane.place.blocking {
-                let mut launch = Shares::default();
-                launch.add(Cause::Launch, gap.length());
-                return launch;
+        let calls = lane.call_at(lane.kernels[number - 1].0.start).zip(lane.call_at(kernel.start));
+        let Some((before, own)) = calls.filter(|_| lane.place.blocking) else {
+            let written = self.stretch.journeys[item as usize].write;
+            if written.is_some_and(|write| write.end <= gap.start) {
+                return Shares::of(Cause::Launch, gap.length());
             }
             let kernel = Begin::Stage(Step { item, stage: Stage::Kernel });
             return self.waited(kernel, gap.length(), since);
@@ -105,7 +102,7 @@ impl<'a> Gaps<'a> {
         waits.shares(time)
     }
 
-    /// Which end the way goes back to from here. What was waited for before it is known is counted.
+    /// Which end the way goes back to from here. What was waited for meanwhile is counted.
     fn follow(&mut self, begin: Begin, since: Nanos, waits: &mut Waits) -> Option<After> {
         let mut afters = self.stretch.before(begin);
         loop {
@@ -117,8 +114,12 @@ impl<'a> Gaps<'a> {
                 For::Source => Cause::Source,
                 For::Stock(cause) | For::Busy(cause, _) => cause,
             };
-            let is_loop = after.what == For::Source || self.reached(after.to).is_some_and(|at| at >= since);
-            if is_loop {
+            let is_limit = match after.what {
+                // These come from outside, whatever was before.
+                For::Source | For::Stock(Cause::Delivery) => true,
+                _ => self.reached(after.to).is_some_and(|at| at >= since),
+            };
+            if is_limit {
                 waits.wait(cause, next.map_or(Nanos::MAX, |next| after.at.saturating_sub(next.at)));
                 afters = others;
                 continue;
@@ -133,8 +134,8 @@ impl<'a> Gaps<'a> {
         }
     }
 
-    /// When the way back from here reaches a kernel, if it does without a wait for the source: what the source is late
-    /// with comes no sooner whatever was before.
+    /// When the way back from here leads to a device at work, or to a set that came free with nothing else: then nothing
+    /// on it was busy all the time. `None` where it does not, or only through a wait for the source.
     fn reached(&mut self, to: To) -> Option<Nanos> {
         let mut way = Vec::new();
         let mut to = to;
@@ -215,12 +216,9 @@ impl Waits {
 /// Time within a blocking call before or after its kernel: up to the end of its last transfer it is that transfer's,
 /// with what it waited for its link.
 fn in_call(lane: &Lane, time: Interval) -> Shares {
-    let mut shares = Shares::default();
     let last = lane.moves.latest(time.end).filter(|&(end, _)| end > time.start);
-    let moved = last.map_or(0, |(end, _)| end - time.start);
-    if let Some((_, step)) = last {
-        shares.add(Cause::of(step.stage), moved);
-    }
-    shares.add(Cause::Launch, time.length() - moved);
+    let mut shares =
+        last.map_or(Shares::default(), |(end, step)| Shares::of(Cause::of(step.stage), end - time.start));
+    shares.add(Cause::Launch, time.length() - shares.total());
     shares
 }

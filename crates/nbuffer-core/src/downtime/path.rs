@@ -315,7 +315,8 @@ impl Stretch<'_> {
         let back = j.landed.or(j.read.map(|read| read.end)).or(j.kernel.map(|kernel| kernel.end));
         let (Some((_, time)), Some(back)) = (j.postprocess, back) else { return Afters::default() };
         let own = Step { item, stage: Stage::Postprocess };
-        let ended = |host: &Timed<Step>, since| host.latest_but(time.start, own).filter(|&(at, _)| at >= since);
+        let ended =
+            |host: &Timed<Step>, since| host.latest_but(time.start, own).filter(|&(at, _)| at >= since);
         // Whoever waited did so for a thread, and got the one that came free last.
         let waited = time.start > back + TIE;
         let post = ended(&self.postprocesses, back + 1).filter(|_| waited);

@@ -91,7 +91,10 @@ mod tests {
     #[test]
     fn the_latest_thing_up_to_a_time() {
         let timed = Timed::new(vec![(5, 'b'), (3, 'a'), (9, 'c')]);
-        assert_eq!([timed.latest(2), timed.latest(5), timed.latest(8)], [None, Some((5, 'b')), Some((5, 'b'))]);
+        assert_eq!(
+            [timed.latest(2), timed.latest(5), timed.latest(8)],
+            [None, Some((5, 'b')), Some((5, 'b'))]
+        );
         assert_eq!(timed.latest_but(5, 'b'), Some((3, 'a')));
     }
 }

@@ -62,8 +62,9 @@ impl<'a> Stretch<'a> {
     pub(super) fn new(trace: &Trace, journeys: &'a [Journey]) -> Self {
         let Trace { topology, moments, .. } = trace;
         let sizes = Sizes::of(topology, moments);
-        let mut lanes: Vec<Lane> =
-            (0..topology.lanes.len()).map(|lane| Lane::new(lane, topology, journeys, moments, &sizes)).collect();
+        let mut lanes: Vec<Lane> = (0..topology.lanes.len())
+            .map(|lane| Lane::new(lane, topology, journeys, moments, &sizes))
+            .collect();
         let mut n_calls = 0;
         for lane in &mut lanes {
             lane.first_call = n_calls;
@@ -95,7 +96,13 @@ impl<'a> Stretch<'a> {
 }
 
 impl Lane {
-    fn new(lane: usize, topology: &Topology, journeys: &[Journey], moments: &[Moment], sizes: &Sizes) -> Self {
+    fn new(
+        lane: usize,
+        topology: &Topology,
+        journeys: &[Journey],
+        moments: &[Moment],
+        sizes: &Sizes,
+    ) -> Self {
         let of_lane = || items(journeys).filter(move |(_, j)| j.lane == Some(lane as u16));
         let mut kernels: Vec<_> = of_lane().filter_map(|(item, j)| Some((j.kernel?, item))).collect();
         kernels.sort_by_key(|(time, _)| (time.start, time.end));
