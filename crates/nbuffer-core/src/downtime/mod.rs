@@ -11,24 +11,32 @@
 //!                               ^^^^      ^^^^  gaps
 //! ```
 //!
-//! `r`'s kernel began after its write, this after its preprocess: that is the way of any item, and would be hidden if it
-//! had begun earlier. But its preprocess began after that of `q`, which had the thread: it *waited for the host*. So
+//! `r`'s kernel began after its write, and this after its preprocess: that is the way of any item, and would not show if
+//! it had begun earlier. But its preprocess began after that of `q`, which had the thread: it *waited for the host*.
 //!
-//! - **what an item waited for, on the way back, is why the kernel was late**: another item on its link or on the host
-//!   threads, the source, the call before. Each wait takes as much of the gap as it lasted, the latest first, until the
-//!   gap is accounted for;
-//! - **a set that came free counts only if the way then leads back to a kernel within two rounds of the lane's sets**.
-//!   Then kernel, set and kernel make a loop, more sets would have hidden it, and what is left of the gap is
-//!   [`Cause::Buffers`]. Otherwise the sets were all held up by something that was busy for a whole round, so that more
-//!   of them would be held up as well. The same holds for places of the reorder window ([`Cause::Delivery`]);
-//! - a wait for the source ends such a loop: the item would have come no sooner with more sets;
+//! **A gap is spent on what was waited for on the way back**, and not on what the items did: on what other items used
+//! (links, threads, a lane's calls), on sets and places of the reorder window that others held, on the source. On the
+//! way back from a gap, until it is accounted for:
+//!
+//! - each wait takes so much of the gap as it ended later than whatever else the step had to wait for. Then the way goes
+//!   on from that: without the one wait the other would have been left;
+//! - but what was **busy all the time** counts as long as it was busy. That is so where the way from a wait leads along
+//!   steps that waited for each other, and within two rounds of the lane's sets neither to a device at work nor to a set
+//!   that came free. A set that was held up by it does not count: more sets would have been held up as well;
+//! - so a set counts ([`Cause::Buffers`]) where kernel, set and kernel make a loop, which more sets would have opened;
 //! - a kernel that had its input when the one before ended waited for its **launch**;
 //! - **a blocking lane waits only between its calls**. What is left of a call after one kernel, and comes in a call before
-//!   the next, is its own: up to the end of the last transfer that transfer's, and the rest launch.
+//!   the next, is the call's own: up to the end of its last transfer that transfer's, and the rest launch.
 //!
-//! Sets, threads and places of the window count as used up when as many items held one as there were. Of things that
-//! came free within [`TIE`] of each other, a set is taken for the one that was waited for, then the lane, then a thread.
-//! Where nothing was waited for, as at the beginning of a run, a gap counts as what the item did meanwhile.
+//! Sets and threads count as used up when as many items held one as there were; the reorder window, whose size is not
+//! traced, when it held as many as it ever did. Of things that came free within [`TIE`] of each other a set is taken for
+//! the one that was waited for, then a thread, a link or a call. Where nothing was waited for, as at the beginning of a
+//! run, a gap counts as what its item did meanwhile.
+//!
+//! This looks at one gap at a time. What it cannot see is that an item which the source brings at fixed times would have
+//! come no sooner if it had been asked for sooner: what kept the source from being asked has its share beside the
+//! source's. And a collision on a link that is not busy all the time counts, though it may only move idle time from one
+//! gap to another. `tests/downtime` compares the main cause with the limit that plans give.
 
 mod cause;
 mod gaps;

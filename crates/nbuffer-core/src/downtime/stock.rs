@@ -1,27 +1,51 @@
 //! Stocks of which there are so many, all alike: buffer sets, host threads, places of the reorder window.
 
+use std::cell::Cell;
+
 use crate::measure::Nanos;
 
 /// Things in the order of a time each of them has.
 #[derive(Clone, Debug)]
-pub(super) struct Timed<T>(Vec<(Nanos, T)>);
+pub(super) struct Timed<T> {
+    things: Vec<(Nanos, T)>,
+    /// Where the last search ended: the next one mostly asks for a time close by.
+    near: Cell<usize>,
+}
 
 impl<T: Copy + PartialEq> Timed<T> {
     pub(super) fn new(mut things: Vec<(Nanos, T)>) -> Self {
         things.sort_by_key(|&(at, _)| at);
-        Timed(things)
+        Timed { things, near: Cell::new(0) }
     }
 
     /// The last thing up to a time, other than `but`.
     pub(super) fn latest_but(&self, at: Nanos, but: T) -> Option<(Nanos, T)> {
-        let until = self.0.partition_point(|&(time, _)| time <= at);
-        self.0[..until].iter().rev().find(|&&(_, thing)| thing != but).copied()
+        self.until(at).iter().rev().find(|&&(_, thing)| thing != but).copied()
     }
 
     /// The last thing up to a time.
     pub(super) fn latest(&self, at: Nanos) -> Option<(Nanos, T)> {
-        let until = self.0.partition_point(|&(time, _)| time <= at);
-        self.0[..until].last().copied()
+        self.until(at).last().copied()
+    }
+
+    fn until(&self, at: Nanos) -> &[(Nanos, T)] {
+        let is_in = |place: usize| self.things[place].0 <= at;
+        let near = self.near.get();
+        // Twice as far each time, until the end lies between `low` and `high`.
+        let (mut low, mut high, mut step) = (near, near, 1);
+        while high < self.things.len() && is_in(high) {
+            low = high + 1;
+            high = (high + step).min(self.things.len());
+            step *= 2;
+        }
+        while low > 0 && !is_in(low - 1) {
+            high = low - 1;
+            low = low.saturating_sub(step);
+            step *= 2;
+        }
+        let end = low + self.things[low..high].partition_point(|&(time, _)| time <= at);
+        self.near.set(end);
+        &self.things[..end]
     }
 }
 
@@ -60,7 +84,7 @@ pub(super) fn ends_of_shortage<T: Copy + PartialEq>(uses: &[Use<T>], size: &Size
         }
         in_use -= 1;
     }
-    Timed(ends)
+    Timed::new(ends)
 }
 
 #[cfg(test)]
@@ -69,7 +93,7 @@ mod tests {
 
     fn ends(uses: &[(Nanos, Nanos)], size: Size) -> Vec<(Nanos, usize)> {
         let uses = uses.iter().enumerate().map(|(by, &(taken, back))| Use { taken, back, by });
-        ends_of_shortage(&uses.collect::<Vec<_>>(), &size).0
+        ends_of_shortage(&uses.collect::<Vec<_>>(), &size).things
     }
 
     #[test]
@@ -96,5 +120,18 @@ mod tests {
             [None, Some((5, 'b')), Some((5, 'b'))]
         );
         assert_eq!(timed.latest_but(5, 'b'), Some((3, 'a')));
+    }
+
+    #[test]
+    fn a_search_ends_at_the_same_place_wherever_it_begins() {
+        let things: Vec<(Nanos, usize)> = (0..60).map(|k| (k as Nanos / 3 * 10, k)).collect();
+        let timed = Timed::new(things.clone());
+        for near in 0..=60 {
+            for at in 0..220 {
+                timed.near.set(near);
+                let all = things.iter().rev().find(|&&(time, _)| time <= at);
+                assert_eq!(timed.latest(at), all.copied(), "{at} from {near}");
+            }
+        }
     }
 }

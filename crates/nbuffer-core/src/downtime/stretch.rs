@@ -62,9 +62,15 @@ impl<'a> Stretch<'a> {
     pub(super) fn new(trace: &Trace, journeys: &'a [Journey]) -> Self {
         let Trace { topology, moments, .. } = trace;
         let sizes = Sizes::of(topology, moments);
-        let mut lanes: Vec<Lane> = (0..topology.lanes.len())
-            .map(|lane| Lane::new(lane, topology, journeys, moments, &sizes))
-            .collect();
+        let mut items_of = vec![Vec::new(); topology.lanes.len()];
+        for (item, journey) in items(journeys) {
+            if let Some(items) = journey.lane.and_then(|lane| items_of.get_mut(usize::from(lane))) {
+                items.push((item, journey));
+            }
+        }
+        let lanes = items_of.iter().enumerate();
+        let mut lanes: Vec<Lane> =
+            lanes.map(|(lane, items)| Lane::new(lane, topology, items, moments, &sizes)).collect();
         let mut n_calls = 0;
         for lane in &mut lanes {
             lane.first_call = n_calls;
@@ -99,11 +105,11 @@ impl Lane {
     fn new(
         lane: usize,
         topology: &Topology,
-        journeys: &[Journey],
+        items: &[(u32, &Journey)],
         moments: &[Moment],
         sizes: &Sizes,
     ) -> Self {
-        let of_lane = || items(journeys).filter(move |(_, j)| j.lane == Some(lane as u16));
+        let of_lane = || items.iter().copied();
         let mut kernels: Vec<_> = of_lane().filter_map(|(item, j)| Some((j.kernel?, item))).collect();
         kernels.sort_by_key(|(time, _)| (time.start, time.end));
         let submitted = of_lane().filter_map(|(item, j)| Some(Call { time: j.call?, item: Some(item) }));

@@ -12,7 +12,7 @@ use crate::planted::{downtime, traced};
 
 const ITEMS: u64 = 300;
 
-/// How much shorter the period would be without the resource that sets it, where one is clearly the limit.
+/// A resource is clearly the limit if the bounds of all others are at most so much of its own.
 const CLEAR: f64 = 0.8;
 
 fn sets() -> impl Strategy<Value = Sets> {
