@@ -49,7 +49,7 @@ pub use cause::{Cause, Shares};
 
 use crate::measure::Nanos;
 use crate::schedule::Sequence;
-use crate::trace::{Interval, Trace};
+use crate::trace::{Interval, Journey, Trace};
 use gaps::Gaps;
 use stretch::Stretch;
 
@@ -77,7 +77,8 @@ pub struct Gap {
 
 /// The downtime of all compute units of a trace, by cause.
 ///
-/// Each lane is one compute unit. Only what was traced counts: between two stretches of a trace nothing is known.
+/// Each lane is one compute unit. Only what was traced counts: between two stretches of a trace nothing is known, nor
+/// where kernels of items that were left out may have run beside those that were kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Downtime {
     /// Idle time between two kernels, by cause, over all units. Its total is the downtime.
@@ -94,8 +95,8 @@ impl Downtime {
     /// What the compute units of a trace waited for.
     pub fn of(trace: &Trace) -> Downtime {
         let mut downtime = Downtime::default();
-        for stretch in trace.stretches() {
-            let mut gaps = Gaps::new(Stretch::new(trace, stretch));
+        for (number, stretch) in trace.stretches().enumerate() {
+            let mut gaps = Gaps::new(Stretch::new(trace, stretch, known(trace, number, stretch)));
             downtime.steady += gaps.each(|gap| downtime.add(gap));
         }
         downtime.keep_longest();
@@ -130,4 +131,19 @@ impl Downtime {
         self.longest.sort_by_key(|gap| (std::cmp::Reverse(gap.time.length()), gap.time.start));
         self.longest.truncate(GAPS_MAX);
     }
+}
+
+/// When it is known of a stretch which kernels ran: those of items that were left out ran after the last item before
+/// them was taken, and before anything that was handed out after them.
+fn known(trace: &Trace, number: usize, stretch: &[Journey]) -> Interval {
+    if trace.left_out == 0 {
+        return Interval::new(0, Nanos::MAX);
+    }
+    if number > 0 {
+        let handed_out = stretch.iter().map(|journey| journey.delivered).min();
+        return Interval::new(handed_out.unwrap_or(0), Nanos::MAX);
+    }
+    let in_a_row = stretch.iter().zip(0..).take_while(|(journey, number)| journey.sequence == *number);
+    let last = in_a_row.last().and_then(|(journey, _)| journey.source);
+    Interval::new(0, last.map_or(0, |source| source.end))
 }

@@ -59,7 +59,8 @@ pub(super) struct Stretch<'a> {
 }
 
 impl<'a> Stretch<'a> {
-    pub(super) fn new(trace: &Trace, journeys: &'a [Journey]) -> Self {
+    /// Of kernels those in `known` count.
+    pub(super) fn new(trace: &Trace, journeys: &'a [Journey], known: Interval) -> Self {
         let Trace { topology, moments, .. } = trace;
         let sizes = Sizes::of(topology, moments);
         let mut items_of = vec![Vec::new(); topology.lanes.len()];
@@ -73,6 +74,7 @@ impl<'a> Stretch<'a> {
             lanes.map(|(lane, items)| Lane::new(lane, topology, items, moments, &sizes)).collect();
         let mut n_calls = 0;
         for lane in &mut lanes {
+            lane.kernels.retain(|(kernel, _)| kernel.start >= known.start && kernel.end <= known.end);
             lane.first_call = n_calls;
             n_calls += lane.calls.len();
         }

@@ -51,6 +51,10 @@ fn setting(threads: impl Strategy<Value = HostThreads>, duplex: Duplex) -> impl 
 ///
 /// Transfers within a blocking call are no one's but the device's; of what is between the calls the limit has the share.
 fn share_of_limit(setting: &Setting, downtime: &Downtime) -> Option<f64> {
+    if setting.overlap == Overlap::InLane && setting.sets.outputs() <= 3 {
+        // Such rings live on flush calls, whose missing stages take no time here: see `DeviceModel::Lockstep`.
+        return None;
+    }
     let plan = Plan::new(setting).unwrap();
     let limit = plan.binding().resource;
     let is_sets = |resource| matches!(resource, Resource::Inputs | Resource::Outputs);
@@ -83,9 +87,10 @@ fn of(setting: &Setting) -> Downtime {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// With dedicated servers plans are exact, and their limit always has more than half.
+    /// With dedicated servers and one lane plans are exact, and their limit always has more than half.
     #[test]
     fn the_limit_of_an_exact_plan_is_the_main_cause(setting in setting(split_threads(), Duplex::Full)) {
+        let setting = Setting { lanes: 1, ..setting };
         let downtime = of(&setting);
         if let Some(share) = share_of_limit(&setting, &downtime) {
             let limit = Plan::new(&setting).unwrap().binding().resource;
@@ -115,11 +120,12 @@ proptest! {
     }
 }
 
-/// Where servers are shared, two stages can get in each other's way, and a plan is a lower bound.
+/// Where servers are shared, stages and lanes can get in each other's way without being the limit.
 #[test]
 fn the_limit_of_other_plans_nearly_always_has_the_largest_part() {
     let mut runner = TestRunner::deterministic();
     let any = prop_oneof![
+        setting(split_threads(), Duplex::Full),
         setting(shared_threads(), Duplex::Full),
         setting(shared_threads(), Duplex::Half),
         setting(split_threads(), Duplex::Half),
