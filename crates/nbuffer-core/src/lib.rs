@@ -7,11 +7,13 @@
 //! - [`tune`] chooses buffer sets and host threads while a stream runs.
 //! - [`summary`] puts both into the one format every run reports in.
 //! - [`trace`] holds the spans of a run and draws them.
+//! - [`downtime`] says from a trace what compute units waited for.
 //! - [`virtual_time`] drives that schedule with stage times instead of devices, millions of items a second.
 //! - [`tensor`] describes int8 tensors (shape, padding, quantisation) and converts to and from them.
 //!
 //! Nothing here starts a thread, reads a clock, opens a file or touches a device. There is no `unsafe`.
 
+pub mod downtime;
 pub mod measure;
 pub mod plan;
 pub mod schedule;

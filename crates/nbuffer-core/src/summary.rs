@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::downtime::Downtime;
 use crate::measure::{Durations, Measures, Nanos, Stage};
 use crate::plan::{Plan, Resource};
 use crate::schedule::{HostThreads, Sets, Totals};
@@ -295,6 +296,13 @@ impl KernelSummary {
                 causes_s: BTreeMap::new(),
             }
         })
+    }
+
+    /// The same with what the downtime that was traced was spent waiting for.
+    pub fn with_causes(mut self, downtime: &Downtime) -> Self {
+        let causes = downtime.by_cause.iter().filter(|&(_, time)| time > 0);
+        self.causes_s = causes.map(|(cause, time)| (cause.name().into(), seconds(time))).collect();
+        self
     }
 }
 

@@ -252,7 +252,7 @@ fn double_buffer(s: &mut Setting) {
     s.times.call_s = if beside_s > 0.0 { s.in_call_s() + beside_s } else { 0.0 };
 }
 
-fn sets(sets: Sets) -> String {
+pub(crate) fn sets(sets: Sets) -> String {
     match sets {
         Sets::Joint(n) => plural(n, "buffer set"),
         Sets::Split { inputs, outputs } => format!("{inputs} + {}", plural(outputs, "input and output set")),

@@ -52,6 +52,7 @@ mod setting;
 use serde::Serialize;
 
 pub use advice::Time;
+pub(crate) use advice::sets;
 pub use buffers::{BufferNeed, Cap, Spare};
 pub use error::{Field, SettingError};
 pub use intel::{IntelRule, Verdict};
