@@ -2,6 +2,8 @@
 //!
 //! All times are seconds, all rates per second. What does not apply to a run is absent.
 
+mod setting;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
