@@ -29,6 +29,7 @@ pub mod inputs;
 mod job;
 mod labels;
 mod open;
+pub mod report;
 mod summarise;
 
 pub use answer::{Answer, Class, OutputDigest};

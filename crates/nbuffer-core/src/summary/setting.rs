@@ -52,7 +52,8 @@ impl Summary {
         let links = [shared_first, !shared_first].map(links).into_iter().flatten();
         let settings = links.filter(|link| link.name() == plan.link).map(new);
         let off = |setting: &Setting| {
-            Some((Plan::new(setting).ok()?.period_s() / plan.period_s - 1.0).abs()).filter(|off| off.is_finite())
+            Some((Plan::new(setting).ok()?.period_s() / plan.period_s - 1.0).abs())
+                .filter(|off| off.is_finite())
         };
         let settings = settings.filter_map(|setting| Some((off(&setting)?, setting)));
         settings.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, setting)| setting)

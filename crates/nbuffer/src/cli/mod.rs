@@ -24,6 +24,7 @@ mod duration;
 mod inspect;
 mod interrupt;
 mod plan;
+mod report;
 mod run;
 mod setting;
 mod simulate;
@@ -60,6 +61,8 @@ enum Command {
     Plan(Box<plan::Args>),
     /// Run the same schedule in virtual time: jitter, faults, a timeline, and N chosen while the stream runs
     Simulate(Box<simulate::Args>),
+    /// Make a page of a run's summary, or of two side by side: what limited it, where the time went, what would help
+    Report(report::Args),
     /// Show a model: tensors, quantisation, padding, and the memory of each number of buffer sets
     Inspect(inspect::Args),
     /// List devices and engines: what is here, what is not and why
@@ -99,6 +102,7 @@ pub(crate) fn main() -> ExitCode {
         Command::Bench(args) => bench::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Simulate(args) => simulate::main(&args),
+        Command::Report(args) => report::main(&args),
         Command::Inspect(args) => inspect::main(&args),
         Command::Devices(args) => devices::main(&args),
     };

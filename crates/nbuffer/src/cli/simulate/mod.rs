@@ -7,8 +7,13 @@ mod picture;
 mod stream;
 mod words;
 
+use std::path::{Path, PathBuf};
+
 use anyhow::bail;
 use nbuffer::plan::{Plan, Setting};
+use nbuffer::report::{JOURNEYS, RunReport};
+use nbuffer::schedule::LIMIT;
+use nbuffer::trace::Tracer;
 use nbuffer::virtual_time::{Setup, SetupError};
 
 use self::chaos::ChaosArgs;
@@ -19,7 +24,7 @@ use super::plan::sets;
 use super::setting::{Chosen, SettingArgs, named};
 use super::sweep::{Outcome, Sweep, SweepArgs};
 use super::values::at_least_one;
-use super::{Status, emit};
+use super::{Status, emit, report};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -38,6 +43,9 @@ pub(super) struct Args {
     /// As JSON, in the format of a run's summary
     #[arg(long, conflicts_with = "timeline")]
     json: bool,
+    /// Write a page to look at: what ran when, where the time went, what would help
+    #[arg(long, value_name = "FILE.html", conflicts_with = "sweep")]
+    report: Option<PathBuf>,
     // Their headings hold for all that follows, so that flags without one come first.
     #[command(flatten)]
     picture: PictureArgs,
@@ -67,7 +75,10 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
         return swept(args, sweep, &chosen);
     }
     let stream = stream(args, &chosen.setting, chosen.buffers_auto)?;
-    let streamed = stream.run(())?;
+    let streamed = match &args.report {
+        None => stream.run(())?,
+        Some(path) => reported(args, &chosen, &stream, path)?,
+    };
     if args.json {
         let summary = words::summary(args, &chosen, &streamed);
         return emit(&(serde_json::to_string_pretty(&summary)? + "\n"));
@@ -100,6 +111,21 @@ fn stream(args: &Args, setting: &Setting, tuned: bool) -> anyhow::Result<Stream>
     let mut setup = Setup::from_setting(&setting, items, args.seed).map_err(named)?;
     args.faults.put_into(&mut setup);
     Ok(Stream { setup, setting, changed, changes_at: args.faults.changes_at(), tuned })
+}
+
+/// Runs a stream and writes a page of it.
+fn reported(args: &Args, chosen: &Chosen, stream: &Stream, path: &Path) -> anyhow::Result<Streamed> {
+    let file = report::create(path, "--report")?;
+    // Where sets are chosen on the way, the window grows with them.
+    let window = if stream.tuned { LIMIT } else { stream.setup.schedule.window };
+    let mut tracer = Tracer::new(JOURNEYS, window);
+    let streamed = stream.run(&mut tracer)?;
+    let trace = tracer.trace(stream.setup.topology());
+    let summary = words::summary(args, chosen, &streamed);
+    let latencies = streamed.run.measures.latencies();
+    let of = RunReport { trace: Some(&trace), latencies: Some(latencies), ..RunReport::new(&summary) };
+    report::write(&file, path, "--report", &report::page(|out| of.write(out)))?;
+    Ok(streamed)
 }
 
 fn swept(args: &Args, sweep: &Sweep, chosen: &Chosen) -> anyhow::Result<Status> {
