@@ -83,18 +83,18 @@ fn figures(run: &Run<'_>) -> Markup {
     html! {
         dl .figures {
             div { dt { "Items a second" } dd { (n.rate("items_per_s", summary.items_per_s)) }
-                p { (n.count("items.ok", summary.items.ok)) " ok in " (n.seconds("wall_s", summary.wall_s)) } }
+                dd .small { (n.count("items.ok", summary.items.ok)) " ok in " (n.seconds("wall_s", summary.wall_s)) } }
             @if let Some(kernel) = &summary.kernel {
                 div { dt { "Device busy" } dd { (n.rest("kernel.downtime_fraction", kernel.downtime_fraction)) }
-                    p { "of its steady time; idle " (n.seconds("kernel.downtime_s", kernel.downtime_s)) } }
+                    dd .small { "of its steady time; idle " (n.seconds("kernel.downtime_s", kernel.downtime_s)) } }
             }
             @if let Some(plan) = &summary.plan && let Some(reached) = plan.reached {
                 div { dt { "Of the planned speed" } dd { (n.percent("plan.efficiency", reached.efficiency)) }
-                    p { "period planned over measured" } }
+                    dd .small { "period planned over measured" } }
             }
             @if let Some(latency) = &summary.latency_s {
                 div { dt { "Latency, median" } dd { (n.seconds("latency_s.p50", latency.p50)) }
-                    p { "99 % within " (n.seconds("latency_s.p99", latency.p99)) } }
+                    dd .small { "99 % within " (n.seconds("latency_s.p99", latency.p99)) } }
             }
         }
     }

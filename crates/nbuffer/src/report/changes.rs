@@ -113,7 +113,7 @@ fn table(run: &Run<'_>, plan: &Plan) -> Markup {
         }
     };
     html! {
-        div .scrolls tabindex="0" role="region" aria-label="What single changes would give" {
+        div .scrolls tabindex="0" role="group" aria-label="What single changes would give" {
             table {
                 caption { "What single changes would give, by the plan. A period is the time from one item to the next." }
                 thead { tr {

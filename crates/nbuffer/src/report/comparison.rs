@@ -155,7 +155,7 @@ impl<'a> Comparison<'a> {
         html! {
             section id="configuration" aria-labelledby="configuration-title" {
                 h2 #configuration-title { "Configuration" }
-                div .scrolls tabindex="0" role="region" aria-label="Configuration of both runs" {
+                div .scrolls tabindex="0" role="group" aria-label="Configuration of both runs" {
                     table {
                         thead { tr {
                             th scope="col" { "What" } @for name in self.names { th scope="col" { (name) } }
@@ -180,7 +180,7 @@ impl<'a> Comparison<'a> {
         html! {
             section id="times" aria-labelledby="times-title" {
                 h2 #times-title { "Numbers side by side" }
-                div .scrolls tabindex="0" role="region" aria-label="Numbers of both runs" {
+                div .scrolls tabindex="0" role="group" aria-label="Numbers of both runs" {
                     table {
                         caption { "Ratios are the second run over the first; less than 1 % is called the same." }
                         thead { tr {

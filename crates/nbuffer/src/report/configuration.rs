@@ -74,7 +74,7 @@ fn choices(run: &Run<'_>) -> Markup {
     let n = run.numbers;
     html! {
         h3 { "Chosen while the stream ran" }
-        div .scrolls tabindex="0" role="region" aria-label="Chosen while the stream ran" {
+        div .scrolls tabindex="0" role="group" aria-label="Chosen while the stream ran" {
             table {
                 thead { tr {
                     th scope="col" .number { "at" } th scope="col" .number { "after items" }

@@ -37,7 +37,7 @@ fn body(run: &Run<'_>) -> Markup {
                 @if kernel.downtime_s == 0.0 { ", and here there was none" } "."
             }
         } @else {
-            div .scrolls tabindex="0" role="region" aria-label="Causes of idle time" {
+            div .scrolls tabindex="0" role="group" aria-label="Causes of idle time" {
                 table {
                     caption { "What the idle time was spent waiting for." }
                     thead { tr {

@@ -118,7 +118,7 @@ fn drawn(histogram: &Histogram) -> Markup {
         }
         details {
             summary { "The columns as a table" }
-            div .scrolls tabindex="0" role="region" aria-label="The columns as a table" {
+            div .scrolls tabindex="0" role="group" aria-label="The columns as a table" {
                 table {
                     caption { "How many items stayed how long." }
                     thead { tr {

@@ -116,7 +116,7 @@ fn table(view: &View) -> Markup {
         span.map_or(String::from("\u{2013}"), since)
     };
     html! {
-        div .scrolls tabindex="0" role="region" aria-label={ (view.name) " as a table" } {
+        div .scrolls tabindex="0" role="group" aria-label={ (view.name) " as a table" } {
             table {
                 caption { "When each stage began and ended, in ms since " (Time(view.start as f64 / 1e9)) " of the run." }
                 thead { tr {

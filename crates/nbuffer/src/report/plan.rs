@@ -87,7 +87,7 @@ fn drawn(run: &Run<'_>, curve: &Curve) -> Markup {
         }
         details {
             summary { "The chart as a table" }
-            div .scrolls tabindex="0" role="region" aria-label="Throughput for each N" {
+            div .scrolls tabindex="0" role="group" aria-label="Throughput for each N" {
                 table {
                     caption { "Items a second for each number of buffer sets a lane (N)." }
                     thead { tr { th scope="col" .number { "N" } th scope="col" .number { "planned" } th scope="col" { span .unseen { "remarks" } } } }
@@ -133,7 +133,7 @@ fn beside(run: &Run<'_>, plan: &PlanSummary) -> Markup {
     let none = || html! { span .missing { "not measured" } };
     let sets = summary.buffers.depth.saturating_mul(summary.lanes);
     html! {
-        div .scrolls tabindex="0" role="region" aria-label="Measured beside planned" {
+        div .scrolls tabindex="0" role="group" aria-label="Measured beside planned" {
             table {
                 caption { "What the run did, and what the plan made of its stage times says." }
                 thead { tr {
@@ -177,7 +177,7 @@ fn bounds(plan: &PlanSummary, run: &Run<'_>) -> Markup {
     let mut slack: Vec<_> = plan.slack.iter().map(|(name, slack)| (&**name, *slack)).collect();
     slack.sort_by(|a, b| a.1.total_cmp(&b.1));
     html! {
-        div .scrolls tabindex="0" role="region" aria-label="What each resource allows" {
+        div .scrolls tabindex="0" role="group" aria-label="What each resource allows" {
             table {
                 caption { "How much of a planned period each resource is used. What is left is its slack." }
                 thead { tr {

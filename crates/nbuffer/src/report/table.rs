@@ -38,7 +38,7 @@ pub(super) fn section(runs: &[(&str, &Run<'_>)]) -> Markup {
                 }
                 "."
             }
-            div .scrolls tabindex="0" role="region" aria-label="All numbers" {
+            div .scrolls tabindex="0" role="group" aria-label="All numbers" {
                 table .all {
                     thead { tr { th scope="col" { "Name" } @for (name, ..) in &flat { th scope="col" .number { (name) } } } }
                     tbody {

@@ -98,7 +98,7 @@ pub(super) fn section(run: &Run<'_>, trace: Option<&Trace>) -> Markup {
 fn stages(run: &Run<'_>) -> Markup {
     let n = run.numbers;
     html! {
-        div .scrolls tabindex="0" role="region" aria-label="Stage times" {
+        div .scrolls tabindex="0" role="group" aria-label="Stage times" {
             table {
                 caption { "What the stages of an item take. Host stages include waiting for a core." }
                 thead { tr {
@@ -135,7 +135,7 @@ fn traced(units: &Units, trace: &Trace) -> Markup {
     let seconds = |time: Nanos| Time(time as f64 / 1e9);
     let labels = labels(&units.busy.keys().copied().collect());
     html! {
-        div .scrolls tabindex="0" role="region" aria-label="Busy and idle time of each unit" {
+        div .scrolls tabindex="0" role="group" aria-label="Busy and idle time of each unit" {
             table {
                 caption {
                     "How each unit spent the " (seconds(units.observed)) " that the trace tells all about"
@@ -182,7 +182,7 @@ fn by_kind(run: &Run<'_>) -> Markup {
         ("links, from the device", summary.lanes, &[Stage::Read]),
     ];
     html! {
-        div .scrolls tabindex="0" role="region" aria-label="Busy time of each kind of unit" {
+        div .scrolls tabindex="0" role="group" aria-label="Busy time of each kind of unit" {
             table {
                 caption {
                     "How the units of each kind spent the run, taken together. This report was made without a trace: \
@@ -238,7 +238,7 @@ mod tests {
         for (unit, busy) in &units.busy {
             let of_unit = spans.iter().filter(|span| span.unit == *unit);
             assert_eq!(busy.any, of_unit.map(|span| span.end - span.start).sum::<Nanos>(), "{unit}");
-            assert_eq!(busy.any, busy.stages.iter().sum(), "{unit}");
+            assert_eq!(busy.any, busy.stages.iter().sum::<Nanos>(), "{unit}");
         }
     }
 

@@ -10,5 +10,6 @@ mod inspects;
 mod plan;
 mod process;
 mod refusals;
+mod report;
 mod simulate;
 mod stdin;
