@@ -38,24 +38,22 @@ impl Summary {
         };
         let overlaps = [Overlap::None, Overlap::InLane, Overlap::Queued];
         let overlap = overlaps.into_iter().find(|overlap| overlap.name() == plan.lane)?;
-        let duplexes = [Duplex::Full, Duplex::Half];
-        let links = |shared| duplexes.map(|duplex| Link { duplex, shared });
-        let new = |link| Setting {
+        let duplexes = [Duplex::Full, Duplex::Half].into_iter();
+        let duplex = duplexes.map(|duplex| Link { duplex, shared: false }).find(|link| link.name() == plan.link)?.duplex;
+        let with = |shared| Setting {
             cv,
             overlap,
-            link,
+            link: Link { duplex, shared },
             source_s: plan.source_s.unwrap_or(0.0),
             ..Setting::new(times, self.lanes, sets, HostThreads::Shared(self.host_threads))
         };
-        // What the calls of a run share is in what they took.
-        let shared_first = overlap == Overlap::Queued;
-        let links = [shared_first, !shared_first].map(links).into_iter().flatten();
-        let settings = links.filter(|link| link.name() == plan.link).map(new);
-        let off = |setting: &Setting| {
-            Some((Plan::new(setting).ok()?.period_s() / plan.period_s - 1.0).abs())
-                .filter(|off| off.is_finite())
+        let off = |setting: Setting| {
+            let off = (Plan::new(&setting).ok()?.period_s() / plan.period_s - 1.0).abs();
+            off.is_finite().then_some((off, setting))
         };
-        let settings = settings.filter_map(|setting| Some((off(&setting)?, setting)));
+        // Of equal ones the first: what the calls of a run share is in what they took.
+        let shared = overlap == Overlap::Queued;
+        let settings = [shared, !shared].map(with).into_iter().filter_map(off);
         settings.min_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, setting)| setting)
     }
 }

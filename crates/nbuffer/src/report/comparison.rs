@@ -159,14 +159,13 @@ impl<'a> Comparison<'a> {
                     table {
                         thead { tr {
                             th scope="col" { "What" } @for name in self.names { th scope="col" { (name) } }
-                            th scope="col" { span .unseen { "whether it changed" } }
                         } }
                         tbody {
                             @for ((name, a), (_, b)) in a.into_iter().zip(b) {
                                 @let changed = a != b;
                                 tr .changed[changed] {
-                                    th scope="row" { (name) } td { (a) } td { (b) }
-                                    td { @if changed { strong { "changed" } } }
+                                    th scope="row" { (name) @if changed { " " strong { "changed" } } }
+                                    td { (a) } td { (b) }
                                 }
                             }
                         }

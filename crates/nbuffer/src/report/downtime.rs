@@ -39,7 +39,7 @@ fn body(run: &Run<'_>) -> Markup {
         } @else {
             div .scrolls tabindex="0" role="group" aria-label="Causes of idle time" {
                 table {
-                    caption { "What the idle time was spent waiting for." }
+                    caption { "What the idle time that was traced was spent waiting for." }
                     thead { tr {
                         th scope="col" { "Waiting for" } th scope="col" .number { "time" }
                         th scope="col" .number { "share" } th scope="col" .wide { span .unseen { "as a bar" } }

@@ -101,6 +101,11 @@ impl Picture {
         })
     }
 
+    /// Whether an item in it failed.
+    pub(super) fn has_failures(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
     /// How many spans it holds.
     #[cfg(test)]
     fn n_spans(&self) -> usize {

@@ -54,6 +54,7 @@ fn drawn(run: &Run<'_>, trace: &Trace, picture: &Picture) -> Markup {
         }
         p .legend {
             @for (name, letter, _) in words::STAGES { span { (key(name)) (letter) " " (name) } }
+            @if picture.has_failures() { span { "\u{2717} failed" } }
         }
         figure {
             div #pipeline-chart .chart role="img" aria-label=(label(picture)) aria-describedby="pipeline-views" {}

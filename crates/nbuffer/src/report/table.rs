@@ -10,23 +10,11 @@ use super::numbers::Numbers;
 
 /// The numbers of some runs beside each other, each with its name.
 pub(super) fn section(runs: &[(&str, &Run<'_>)]) -> Markup {
-    let flat: Vec<(&str, Numbers, Vec<(String, Value)>)> = runs
-        .iter()
-        .map(|(name, run)| {
-            let mut leaves = Vec::new();
-            let value = serde_json::to_value(run.summary).unwrap_or_default();
-            flatten(String::new(), value, &mut leaves);
-            (*name, run.numbers, leaves)
-        })
-        .collect();
+    let told: Vec<Told<'_>> = runs.iter().map(|(name, run)| Told::of(name, run)).collect();
     // In the order of the first that has it.
     let mut seen = BTreeSet::new();
-    let paths: Vec<&String> = flat
-        .iter()
-        .flat_map(|(_, _, leaves)| leaves)
-        .map(|(path, _)| path)
-        .filter(|path| seen.insert(*path))
-        .collect();
+    let paths = told.iter().flat_map(|told| &told.leaves).map(|(path, _)| path);
+    let paths: Vec<&String> = paths.filter(|path| seen.insert(*path)).collect();
     html! {
         section id="numbers" aria-labelledby="numbers-title" {
             h2 #numbers-title { "All numbers" }
@@ -40,12 +28,12 @@ pub(super) fn section(runs: &[(&str, &Run<'_>)]) -> Markup {
             }
             div .scrolls tabindex="0" role="group" aria-label="All numbers" {
                 table .all {
-                    thead { tr { th scope="col" { "Name" } @for (name, ..) in &flat { th scope="col" .number { (name) } } } }
+                    thead { tr { th scope="col" { "Name" } @for Told { name, .. } in &told { th scope="col" .number { (name) } } } }
                     tbody {
                         @for path in paths {
                             tr {
                                 th scope="row" { code { (path) } }
-                                @for (_, numbers, leaves) in &flat {
+                                @for Told { numbers, leaves, .. } in &told {
                                     @match leaves.iter().find(|(other, _)| other == path) {
                                         Some((_, value)) => (cell(*numbers, path, value)),
                                         None => td .number { "\u{2013}" },
@@ -57,6 +45,22 @@ pub(super) fn section(runs: &[(&str, &Run<'_>)]) -> Markup {
                 }
             }
         }
+    }
+}
+
+/// What one summary holds, value by value.
+struct Told<'a> {
+    name: &'a str,
+    numbers: Numbers,
+    leaves: Vec<(String, Value)>,
+}
+
+impl<'a> Told<'a> {
+    fn of(name: &'a str, run: &Run<'_>) -> Self {
+        let mut leaves = Vec::new();
+        let value = serde_json::to_value(run.summary).unwrap_or_default();
+        flatten(String::new(), value, &mut leaves);
+        Told { name, numbers: run.numbers, leaves }
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) fn cause(name: &str) -> (&str, &'static str) {
         "no_free_set" => ("a free buffer set", "all of the ring were in use"),
         "launch" => ("the launch", "everything was there; starting a kernel took that long"),
         "results_wait" => ("results to be taken", "they were done and kept their buffer sets"),
-        "unknown" => ("nothing that was traced", "the trace does not tell why"),
+        "unknown" => ("not known", "the trace does not tell why"),
         other => (other, ""),
     }
 }
