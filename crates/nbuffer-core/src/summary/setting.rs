@@ -39,7 +39,10 @@ impl Summary {
         let overlaps = [Overlap::None, Overlap::InLane, Overlap::Queued];
         let overlap = overlaps.into_iter().find(|overlap| overlap.name() == plan.lane)?;
         let duplexes = [Duplex::Full, Duplex::Half].into_iter();
-        let duplex = duplexes.map(|duplex| Link { duplex, shared: false }).find(|link| link.name() == plan.link)?.duplex;
+        let duplex = duplexes
+            .map(|duplex| Link { duplex, shared: false })
+            .find(|link| link.name() == plan.link)?
+            .duplex;
         let with = |shared| Setting {
             cv,
             overlap,

@@ -40,7 +40,8 @@ fn said(run: &Run<'_>) -> Markup {
                 " the run: the plan allows an item every " (n.seconds("plan.period_s", plan.period_s))
                 @if let Some(reached) = plan.reached {
                     ", and it reached one every " (n.seconds("plan.measured_period_s", reached.measured_period_s))
-                    @if let Some(cause) = summary.likely_cause.as_ref().filter(|_| (reached.efficiency - 1.0).abs() > CLOSE)
+                    @let is_off = (reached.efficiency - 1.0).abs() > CLOSE;
+                    @if let Some(cause) = summary.likely_cause.as_ref().filter(|_| is_off)
                     {
                         " (" (cause) ")"
                     }

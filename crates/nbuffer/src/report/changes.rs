@@ -5,6 +5,8 @@ use nbuffer_core::plan::{Plan, Setting, Time};
 use nbuffer_core::schedule::{HostThreads, Sets};
 
 use super::numbers::{plural, times};
+use super::tabular::Column::{Number, Text};
+use super::tabular::tabular;
 use super::{Run, words};
 
 /// One thing that could be changed, and the plan with it.
@@ -113,19 +115,17 @@ fn table(run: &Run<'_>, plan: &Plan) -> Markup {
         }
     };
     html! {
-        div .scrolls tabindex="0" role="group" aria-label="What single changes would give" {
-            table {
-                caption { "What single changes would give, by the plan. A period is the time from one item to the next." }
-                thead { tr {
-                    th scope="col" { "With" } th scope="col" .number { "period" } th scope="col" .number { "gain" }
-                    th scope="col" { "then the limit is" }
-                } }
-                tbody {
-                    (row("what there is", plan, None))
-                    @for change in Change::all(plan) { (row(&change.what, &change.plan, Some(change.factor))) }
-                }
-            }
-        }
+        (tabular(
+            "What single changes would give",
+            Some(html! {
+                "What single changes would give, by the plan. A period is the time from one item to the next."
+            }),
+            &[Text("With"), Number("period"), Number("gain"), Text("then the limit is")],
+            html! {
+                (row("what there is", plan, None))
+                @for change in Change::all(plan) { (row(&change.what, &change.plan, Some(change.factor))) }
+            },
+        ))
         (unlike(run, plan))
     }
 }

@@ -7,6 +7,8 @@ use nbuffer_core::summary::Summary;
 
 use super::frame::{Embedded, Frame};
 use super::numbers::{Numbers, count, percent, times};
+use super::tabular::Column::{Number, Text};
+use super::tabular::tabular;
 use super::units::key;
 use super::{Run, table, words};
 
@@ -155,22 +157,20 @@ impl<'a> Comparison<'a> {
         html! {
             section id="configuration" aria-labelledby="configuration-title" {
                 h2 #configuration-title { "Configuration" }
-                div .scrolls tabindex="0" role="group" aria-label="Configuration of both runs" {
-                    table {
-                        thead { tr {
-                            th scope="col" { "What" } @for name in self.names { th scope="col" { (name) } }
-                        } }
-                        tbody {
-                            @for ((name, a), (_, b)) in a.into_iter().zip(b) {
-                                @let changed = a != b;
-                                tr .changed[changed] {
-                                    th scope="row" { (name) @if changed { " " strong { "changed" } } }
-                                    td { (a) } td { (b) }
-                                }
+                (tabular(
+                    "Configuration of both runs",
+                    None,
+                    &[Text("What"), Text(self.names[0]), Text(self.names[1])],
+                    html! {
+                        @for ((name, a), (_, b)) in a.into_iter().zip(b) {
+                            @let changed = a != b;
+                            tr .changed[changed] {
+                                th scope="row" { (name) @if changed { " " strong { "changed" } } }
+                                td { (a) } td { (b) }
                             }
                         }
-                    }
-                }
+                    },
+                ))
             }
         }
     }
@@ -179,16 +179,16 @@ impl<'a> Comparison<'a> {
         html! {
             section id="times" aria-labelledby="times-title" {
                 h2 #times-title { "Numbers side by side" }
-                div .scrolls tabindex="0" role="group" aria-label="Numbers of both runs" {
-                    table {
-                        caption { "Ratios are the second run over the first; less than 1 % is called the same." }
-                        thead { tr {
-                            th scope="col" { "What" } @for name in self.names { th scope="col" .number { (name) } }
-                            th scope="col" .number { "ratio" } th scope="col" { "which is" }
-                        } }
-                        tbody { @for row in ROWS { (row.markup(a, b)) } }
-                    }
-                }
+                (tabular(
+                    "Numbers of both runs",
+                    Some(html! {
+                        "Ratios are the second run over the first; less than 1 % is called the same."
+                    }),
+                    &[Text("What"), Number(self.names[0]), Number(self.names[1]), Number("ratio"), Text("which is")],
+                    html! {
+                        @for row in ROWS { (row.markup(a, b)) }
+                    },
+                ))
             }
         }
     }

@@ -3,6 +3,8 @@
 use maud::{Markup, html};
 use nbuffer_core::summary::{BufferChange, ChosenBy, Summary};
 
+use super::tabular::Column::{Number, Text};
+use super::tabular::tabular;
 use super::{Run, words};
 
 pub(super) fn section(run: &Run<'_>, machine: Option<&str>) -> Markup {
@@ -65,7 +67,9 @@ fn facts(run: &Run<'_>, machine: Option<&str>) -> Vec<(&'static str, Markup)> {
         facts.push(("Memory on the device", n.bytes("bytes.device", summary.bytes.device)));
     }
     facts.push(("Machine", html! { (machine.unwrap_or("not in a summary")) }));
-    facts.push(("This page", html! { "written by nbuffer " (env!("CARGO_PKG_VERSION")) ", summary format " (n.count("format", summary.format.into())) }));
+    let format = n.count("format", summary.format.into());
+    let version = env!("CARGO_PKG_VERSION");
+    facts.push(("This page", html! { "written by nbuffer " (version) ", summary format " (format) }));
     facts
 }
 
@@ -74,28 +78,24 @@ fn choices(run: &Run<'_>) -> Markup {
     let n = run.numbers;
     html! {
         h3 { "Chosen while the stream ran" }
-        div .scrolls tabindex="0" role="group" aria-label="Chosen while the stream ran" {
-            table {
-                thead { tr {
-                    th scope="col" .number { "at" } th scope="col" .number { "after items" }
-                    th scope="col" .number { "inputs" } th scope="col" .number { "outputs" }
-                    th scope="col" .number { "host threads" } th scope="col" { "why" }
-                } }
-                tbody {
-                    @for (i, change) in run.summary.buffers.changes.iter().enumerate() {
-                        @let BufferChange { at_s, after_items, inputs, outputs, host_threads, why } = change;
-                        @let path = |field: &str| format!("buffers.changes.{i}.{field}");
-                        tr {
-                            td .number { (n.seconds(&path("at_s"), *at_s)) }
-                            td .number { (n.count(&path("after_items"), *after_items)) }
-                            td .number { (n.count(&path("inputs"), *inputs as u64)) }
-                            td .number { (n.count(&path("outputs"), *outputs as u64)) }
-                            td .number { (n.count(&path("host_threads"), *host_threads as u64)) }
-                            td { (why) }
-                        }
+        (tabular(
+            "Chosen while the stream ran",
+            None,
+            &[Number("at"), Number("after items"), Number("inputs"), Number("outputs"), Number("host threads"), Text("why")],
+            html! {
+                @for (i, change) in run.summary.buffers.changes.iter().enumerate() {
+                    @let BufferChange { at_s, after_items, inputs, outputs, host_threads, why } = change;
+                    @let path = |field: &str| format!("buffers.changes.{i}.{field}");
+                    tr {
+                        td .number { (n.seconds(&path("at_s"), *at_s)) }
+                        td .number { (n.count(&path("after_items"), *after_items)) }
+                        td .number { (n.count(&path("inputs"), *inputs as u64)) }
+                        td .number { (n.count(&path("outputs"), *outputs as u64)) }
+                        td .number { (n.count(&path("host_threads"), *host_threads as u64)) }
+                        td { (why) }
                     }
                 }
-            }
-        }
+            },
+        ))
     }
 }

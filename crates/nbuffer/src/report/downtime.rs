@@ -2,6 +2,8 @@
 
 use maud::{Markup, html};
 
+use super::tabular::Column::{Bar, Number, Text};
+use super::tabular::tabular;
 use super::units::bar;
 use super::{Run, words};
 
@@ -37,28 +39,23 @@ fn body(run: &Run<'_>) -> Markup {
                 @if kernel.downtime_s == 0.0 { ", and here there was none" } "."
             }
         } @else {
-            div .scrolls tabindex="0" role="group" aria-label="Causes of idle time" {
-                table {
-                    caption { "What the idle time that was traced was spent waiting for." }
-                    thead { tr {
-                        th scope="col" { "Waiting for" } th scope="col" .number { "time" }
-                        th scope="col" .number { "share" } th scope="col" .wide { span .unseen { "as a bar" } }
-                        th scope="col" { "since" }
-                    } }
-                    tbody {
-                        @for (name, &seconds) in causes {
-                            @let (what, why) = words::cause(name);
-                            tr {
-                                th scope="row" { (what) }
-                                td .number { (n.seconds(&format!("kernel.causes_s.{name}"), seconds)) }
-                                td .number { (super::numbers::percent(seconds / whole_s)) }
-                                td .wide { (bar(&[("idle", seconds / whole_s)])) }
-                                td { (why) }
-                            }
+            (tabular(
+                "Causes of idle time",
+                Some(html! { "What the idle time that was traced was spent waiting for." }),
+                &[Text("Waiting for"), Number("time"), Number("share"), Bar, Text("since")],
+                html! {
+                    @for (name, &seconds) in causes {
+                        @let (what, why) = words::cause(name);
+                        tr {
+                            th scope="row" { (what) }
+                            td .number { (n.seconds(&format!("kernel.causes_s.{name}"), seconds)) }
+                            td .number { (super::numbers::percent(seconds / whole_s)) }
+                            td .wide { (bar(&[("idle", seconds / whole_s)])) }
+                            td { (why) }
                         }
                     }
-                }
-            }
+                },
+            ))
         }
     }
 }

@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use super::Run;
 use super::numbers::count;
+use super::tabular::Column::Number;
+use super::tabular::tabular;
 
 /// Columns of the chart.
 const BINS: u64 = 40;
@@ -118,23 +120,20 @@ fn drawn(histogram: &Histogram) -> Markup {
         }
         details {
             summary { "The columns as a table" }
-            div .scrolls tabindex="0" role="group" aria-label="The columns as a table" {
-                table {
-                    caption { "How many items stayed how long." }
-                    thead { tr {
-                        th scope="col" .number { "from" } th scope="col" .number { "to" } th scope="col" .number { "items" }
-                    } }
-                    tbody {
-                        @for (i, n) in histogram.counts.iter().enumerate() {
-                            @let from_s = histogram.from_s + i as f64 * histogram.step_s;
-                            tr {
-                                td .number { (Time(from_s)) } td .number { (Time(from_s + histogram.step_s)) }
-                                td .number { (count(*n)) }
-                            }
+            (tabular(
+                "The columns as a table",
+                Some(html! { "How many items stayed how long." }),
+                &[Number("from"), Number("to"), Number("items")],
+                html! {
+                    @for (i, n) in histogram.counts.iter().enumerate() {
+                        @let from_s = histogram.from_s + i as f64 * histogram.step_s;
+                        tr {
+                            td .number { (Time(from_s)) } td .number { (Time(from_s + histogram.step_s)) }
+                            td .number { (count(*n)) }
                         }
                     }
-                }
-            }
+                },
+            ))
         }
     }
 }

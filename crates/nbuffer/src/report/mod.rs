@@ -29,6 +29,7 @@ mod picture;
 mod pipeline;
 mod plan;
 mod table;
+mod tabular;
 mod units;
 mod words;
 

@@ -8,6 +8,8 @@ use nbuffer_core::trace::{Span, Trace};
 
 use super::numbers::{count, times};
 use super::picture::{Picture, View};
+use super::tabular::Column::{Number, Text};
+use super::tabular::tabular;
 use super::units::key;
 use super::{Run, words};
 
@@ -116,30 +118,30 @@ fn table(view: &View) -> Markup {
         let span = spans.iter().find(|span| span.stage == stage);
         span.map_or(String::from("\u{2013}"), since)
     };
+    let columns: Vec<_> =
+        std::iter::once(Text("Item")).chain(words::STAGES.map(|(name, ..)| Number(name))).collect();
     html! {
-        div .scrolls tabindex="0" role="group" aria-label={ (view.name) " as a table" } {
-            table {
-                caption { "When each stage began and ended, in ms since " (Time(view.start as f64 / 1e9)) " of the run." }
-                thead { tr {
-                    th scope="col" { "Item" }
-                    @for (name, ..) in words::STAGES { th scope="col" .number { (name) } }
-                } }
-                tbody {
-                    @for (sequence, outcome, spans) in &view.items {
-                        tr {
-                            th scope="row" {
-                                (sequence)
-                                @match outcome {
-                                    Outcome::Ok => "",
-                                    Outcome::Failed => " (failed)",
-                                    Outcome::Cancelled => " (cancelled)",
-                                }
+        (tabular(
+            &format!("{} as a table", view.name),
+            Some(html! {
+                "When each stage began and ended, in ms since " (Time(view.start as f64 / 1e9)) " of the run."
+            }),
+            &columns,
+            html! {
+                @for (sequence, outcome, spans) in &view.items {
+                    tr {
+                        th scope="row" {
+                            (sequence)
+                            @match outcome {
+                                Outcome::Ok => "",
+                                Outcome::Failed => " (failed)",
+                                Outcome::Cancelled => " (cancelled)",
                             }
-                            @for stage in Stage::ALL { td .number { (of(spans, stage)) } }
                         }
+                        @for stage in Stage::ALL { td .number { (of(spans, stage)) } }
                     }
                 }
-            }
-        }
+            },
+        ))
     }
 }

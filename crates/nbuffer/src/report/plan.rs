@@ -6,6 +6,8 @@ use nbuffer_core::summary::{ChosenBy, PlanSummary, Reached};
 use serde::Serialize;
 
 use super::numbers::rate;
+use super::tabular::Column::{Bar, Number, Text};
+use super::tabular::tabular;
 use super::{Run, words};
 
 /// Throughput for each N, all else as it was.
@@ -87,26 +89,26 @@ fn drawn(run: &Run<'_>, curve: &Curve) -> Markup {
         }
         details {
             summary { "The chart as a table" }
-            div .scrolls tabindex="0" role="group" aria-label="Throughput for each N" {
-                table {
-                    caption { "Items a second for each number of buffer sets a lane (N)." }
-                    thead { tr { th scope="col" .number { "N" } th scope="col" .number { "planned" } th scope="col" { span .unseen { "remarks" } } } }
-                    tbody {
-                        @for (n, planned) in &curve.planned {
-                            tr {
-                                th scope="row" .number { (n) }
-                                td .number { (rate(*planned)) }
-                                td {
-                                    @if *n == curve.chosen {
-                                        "this run" @if let Some(measured) = curve.measured { ": " (rate(measured)) " measured" }
-                                    }
-                                    @if *n == curve.enough { @if *n == curve.chosen { "; " } "enough" }
+            (tabular(
+                "Throughput for each N",
+                Some(html! { "Items a second for each number of buffer sets a lane (N)." }),
+                &[Number("N"), Number("planned"), Text("remarks")],
+                html! {
+                    @for (n, planned) in &curve.planned {
+                        tr {
+                            th scope="row" .number { (n) }
+                            td .number { (rate(*planned)) }
+                            td {
+                                @if *n == curve.chosen {
+                                    "this run"
+                                    @if let Some(measured) = curve.measured { ": " (rate(measured)) " measured" }
                                 }
+                                @if *n == curve.enough { @if *n == curve.chosen { "; " } "enough" }
                             }
                         }
                     }
-                }
-            }
+                },
+            ))
         }
     }
 }
@@ -132,41 +134,40 @@ fn beside(run: &Run<'_>, plan: &PlanSummary) -> Markup {
     };
     let none = || html! { span .missing { "not measured" } };
     let sets = summary.buffers.depth.saturating_mul(summary.lanes);
+    let enough = n.count("plan.buffers_enough", plan.buffers_enough as u64);
+    let advised = n.count("plan.buffers_advised", plan.buffers_advised as u64);
     html! {
-        div .scrolls tabindex="0" role="group" aria-label="Measured beside planned" {
-            table {
-                caption { "What the run did, and what the plan made of its stage times says." }
-                thead { tr {
-                    th scope="col" { "What" } th scope="col" .number { "this run" } th scope="col" .number { "plan" }
-                    th scope="col" { "which means" }
-                } }
-                tbody {
-                    @match plan.reached {
-                        Some(Reached { measured_period_s, efficiency }) => {
-                            (row("Period", n.seconds("plan.measured_period_s", measured_period_s),
-                                n.seconds("plan.period_s", plan.period_s),
-                                html! { (n.percent("plan.efficiency", efficiency)) " of the planned throughput" }))
-                        }
-                        None => (row("Period", none(), n.seconds("plan.period_s", plan.period_s), html! {})),
+        (tabular(
+            "Measured beside planned",
+            Some(html! { "What the run did, and what the plan made of its stage times says." }),
+            &[Text("What"), Number("this run"), Number("plan"), Text("which means")],
+            html! {
+                @match plan.reached {
+                    Some(Reached { measured_period_s, efficiency }) => {
+                        (row("Period", n.seconds("plan.measured_period_s", measured_period_s),
+                            n.seconds("plan.period_s", plan.period_s),
+                            html! { (n.percent("plan.efficiency", efficiency)) " of the planned throughput" }))
                     }
-                    (row("Buffer sets in all", html! { (sets) }, n.count("plan.buffers_advised", plan.buffers_advised as u64),
-                        html! { (n.count("plan.buffers_enough", plan.buffers_enough as u64)) " are enough; "
-                            (n.count("plan.buffers_advised", plan.buffers_advised as u64)) " are advised: " (plan.buffers_why) }))
-                    (row("Host threads", n.count("host_threads", summary.host_threads as u64),
-                        n.count("plan.host_threads_enough", plan.host_threads_enough as u64),
-                        html! { (n.plain("plan.cores_busy", plan.cores_busy)) " at work on average" }))
-                    @if let Some(kernel) = &summary.kernel {
-                        (row("Device busy", n.rest("kernel.downtime_fraction", kernel.downtime_fraction),
-                            n.percent("plan.device_busy", plan.device_busy), html! { "share of the steady time" }))
-                    }
-                    @if let Some(latency) = &summary.latency_s {
-                        (row("Time an item stays", n.seconds("latency_s.mean", latency.mean),
-                            n.seconds("plan.residence_s", plan.residence_s),
-                            html! { "on average; " (n.seconds("plan.latency_s", plan.latency_s)) " if it waited for nothing" }))
-                    }
+                    None => (row("Period", none(), n.seconds("plan.period_s", plan.period_s), html! {})),
                 }
-            }
-        }
+                (row("Buffer sets in all", html! { (sets) }, advised.clone(),
+                    html! { (enough) " are enough; " (advised) " are advised: " (plan.buffers_why) }))
+                (row("Host threads", n.count("host_threads", summary.host_threads as u64),
+                    n.count("plan.host_threads_enough", plan.host_threads_enough as u64),
+                    html! { (n.plain("plan.cores_busy", plan.cores_busy)) " at work on average" }))
+                @if let Some(kernel) = &summary.kernel {
+                    (row("Device busy", n.rest("kernel.downtime_fraction", kernel.downtime_fraction),
+                        n.percent("plan.device_busy", plan.device_busy), html! { "share of the steady time" }))
+                }
+                @if let Some(latency) = &summary.latency_s {
+                    (row("Time an item stays", n.seconds("latency_s.mean", latency.mean),
+                        n.seconds("plan.residence_s", plan.residence_s),
+                        html! {
+                            "on average; " (n.seconds("plan.latency_s", plan.latency_s)) " if it waited for nothing"
+                        }))
+                }
+            },
+        ))
         @if let Some(cause) = &summary.likely_cause { p { "Likely cause of the difference: " (cause) "." } }
         (bounds(plan, run))
     }
@@ -177,31 +178,29 @@ fn bounds(plan: &PlanSummary, run: &Run<'_>) -> Markup {
     let mut slack: Vec<_> = plan.slack.iter().map(|(name, slack)| (&**name, *slack)).collect();
     slack.sort_by(|a, b| a.1.total_cmp(&b.1));
     html! {
-        div .scrolls tabindex="0" role="group" aria-label="What each resource allows" {
-            table {
-                caption { "How much of a planned period each resource is used. What is left is its slack." }
-                thead { tr {
-                    th scope="col" { "Resource" } th scope="col" .number { "used" }
-                    th scope="col" .wide { span .unseen { "as a bar" } } th scope="col" .number { "slack" }
-                } }
-                tbody {
+        (tabular(
+            "What each resource allows",
+            Some(html! {
+                "How much of a planned period each resource is used. What is left is its slack."
+            }),
+            &[Text("Resource"), Number("used"), Bar, Number("slack")],
+            html! {
+                tr {
+                    th scope="row" { (words::resource(&plan.binding)) }
+                    td .number { "100.0 %" }
+                    td .wide { (super::units::bar(&[("used", 1.0)])) }
+                    td .number { "sets the period" }
+                }
+                @for (name, slack) in slack {
+                    @let path = format!("plan.slack.{name}");
                     tr {
-                        th scope="row" { (words::resource(&plan.binding)) }
-                        td .number { "100.0 %" }
-                        td .wide { (super::units::bar(&[("used", 1.0)])) }
-                        td .number { "sets the period" }
-                    }
-                    @for (name, slack) in slack {
-                        @let path = format!("plan.slack.{name}");
-                        tr {
-                            th scope="row" { (words::resource(name)) }
-                            td .number { (run.numbers.rest(&path, slack)) }
-                            td .wide { (super::units::bar(&[("used", 1.0 - slack)])) }
-                            td .number { (run.numbers.percent(&path, slack)) }
-                        }
+                        th scope="row" { (words::resource(name)) }
+                        td .number { (run.numbers.rest(&path, slack)) }
+                        td .wide { (super::units::bar(&[("used", 1.0 - slack)])) }
+                        td .number { (run.numbers.percent(&path, slack)) }
                     }
                 }
-            }
-        }
+            },
+        ))
     }
 }

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::Run;
 use super::numbers::Numbers;
+use super::tabular::Column::{Number, Text};
+use super::tabular::tabular;
 
 /// The numbers of some runs beside each other, each with its name.
 pub(super) fn section(runs: &[(&str, &Run<'_>)]) -> Markup {
@@ -15,6 +17,8 @@ pub(super) fn section(runs: &[(&str, &Run<'_>)]) -> Markup {
     let mut seen = BTreeSet::new();
     let paths = told.iter().flat_map(|told| &told.leaves).map(|(path, _)| path);
     let paths: Vec<&String> = paths.filter(|path| seen.insert(*path)).collect();
+    let columns: Vec<_> =
+        [Text("Name")].into_iter().chain(told.iter().map(|told| Number(told.name))).collect();
     html! {
         section id="numbers" aria-labelledby="numbers-title" {
             h2 #numbers-title { "All numbers" }
@@ -26,24 +30,24 @@ pub(super) fn section(runs: &[(&str, &Run<'_>)]) -> Markup {
                 }
                 "."
             }
-            div .scrolls tabindex="0" role="group" aria-label="All numbers" {
-                table .all {
-                    thead { tr { th scope="col" { "Name" } @for Told { name, .. } in &told { th scope="col" .number { (name) } } } }
-                    tbody {
-                        @for path in paths {
-                            tr {
-                                th scope="row" { code { (path) } }
-                                @for Told { numbers, leaves, .. } in &told {
-                                    @match leaves.iter().find(|(other, _)| other == path) {
-                                        Some((_, value)) => (cell(*numbers, path, value)),
-                                        None => td .number { "\u{2013}" },
-                                    }
+            (tabular(
+                "All numbers",
+                None,
+                &columns,
+                html! {
+                    @for path in paths {
+                        tr {
+                            th scope="row" { code { (path) } }
+                            @for Told { numbers, leaves, .. } in &told {
+                                @match leaves.iter().find(|(other, _)| other == path) {
+                                    Some((_, value)) => (cell(*numbers, path, value)),
+                                    None => td .number { "\u{2013}" },
                                 }
                             }
                         }
                     }
-                }
-            }
+                },
+            ))
         }
     }
 }

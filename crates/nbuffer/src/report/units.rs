@@ -9,6 +9,8 @@ use nbuffer_core::trace::{Interval, Journey, Span, Trace, Unit};
 
 use super::numbers::percent;
 use super::picture::labels;
+use super::tabular::Column::{Aside, Bar, Number, Text};
+use super::tabular::tabular;
 use super::{Run, words};
 
 /// How long a unit was busy with each stage.
@@ -98,30 +100,25 @@ pub(super) fn section(run: &Run<'_>, trace: Option<&Trace>) -> Markup {
 fn stages(run: &Run<'_>) -> Markup {
     let n = run.numbers;
     html! {
-        div .scrolls tabindex="0" role="group" aria-label="Stage times" {
-            table {
-                caption { "What the stages of an item take. Host stages include waiting for a core." }
-                thead { tr {
-                    th scope="col" { "Stage" } th .aside scope="col" { "what it is" } th scope="col" .number { "mean" }
-                    th scope="col" .number { "median" } th scope="col" .number { "99 % within" }
-                    th scope="col" .number { "in all" }
-                } }
-                tbody {
-                    @for (name, letter, what) in words::STAGES {
-                        @if let Some(stage) = run.summary.stages.get(name) {
-                            tr {
-                                th scope="row" { (key(name)) (name) " (" (letter) ")" }
-                                td .aside { (what) }
-                                td .number { (n.seconds(&format!("stages.{name}.mean_s"), stage.mean_s)) }
-                                td .number { (n.seconds(&format!("stages.{name}.p50_s"), stage.p50_s)) }
-                                td .number { (n.seconds(&format!("stages.{name}.p99_s"), stage.p99_s)) }
-                                td .number { (n.seconds(&format!("stages.{name}.busy_s"), stage.busy_s)) }
-                            }
+        (tabular(
+            "Stage times",
+            Some(html! { "What the stages of an item take. Host stages include waiting for a core." }),
+            &[Text("Stage"), Aside("what it is"), Number("mean"), Number("median"), Number("99 % within"), Number("in all")],
+            html! {
+                @for (name, letter, what) in words::STAGES {
+                    @if let Some(stage) = run.summary.stages.get(name) {
+                        tr {
+                            th scope="row" { (key(name)) (name) " (" (letter) ")" }
+                            td .aside { (what) }
+                            td .number { (n.seconds(&format!("stages.{name}.mean_s"), stage.mean_s)) }
+                            td .number { (n.seconds(&format!("stages.{name}.p50_s"), stage.p50_s)) }
+                            td .number { (n.seconds(&format!("stages.{name}.p99_s"), stage.p99_s)) }
+                            td .number { (n.seconds(&format!("stages.{name}.busy_s"), stage.busy_s)) }
                         }
                     }
                 }
-            }
-        }
+            },
+        ))
     }
 }
 
@@ -135,39 +132,34 @@ fn traced(units: &Units, trace: &Trace) -> Markup {
     let seconds = |time: Nanos| Time(time as f64 / 1e9);
     let labels = labels(&units.busy.keys().copied().collect());
     html! {
-        div .scrolls tabindex="0" role="group" aria-label="Busy and idle time of each unit" {
-            table {
-                caption {
-                    "How each unit spent the " (seconds(units.observed)) " that the trace tells all about"
-                    @if trace.left_out > 0 { ", the beginning and the end of the run" }
-                    ". What is not filled is idle time."
-                }
-                thead { tr {
-                    th scope="col" { "Unit" } th scope="col" .number { "busy" } th scope="col" .number { "share" }
-                    th scope="col" .wide { span .unseen { "as a bar" } } th scope="col" .number { "idle" }
-                    th scope="col" { "with" }
-                } }
-                tbody {
-                    @for (label, busy) in labels.iter().zip(units.busy.values()) {
-                        @let parts = Stage::ALL.map(|stage| (stage.name(), share(busy.stages[stage as usize])));
-                        @let parts: Vec<_> = parts.into_iter().filter(|(_, share)| *share > 0.0).collect();
-                        tr {
-                            th scope="row" { (label) }
-                            td .number { (seconds(busy.any)) }
-                            td .number { (percent(share(busy.any))) }
-                            td .wide { (bar(&parts)) }
-                            td .number { (seconds(units.observed - busy.any)) }
-                            td .fixed {
-                                @for (i, (stage, share)) in parts.iter().enumerate() {
-                                    @if i > 0 { ", " }
-                                    (stage) @if parts.len() > 1 { " " (percent(*share)) }
-                                }
+        (tabular(
+            "Busy and idle time of each unit",
+            Some(html! {
+                "How each unit spent the " (seconds(units.observed)) " that the trace tells all about"
+                @if trace.left_out > 0 { ", the beginning and the end of the run" }
+                ". What is not filled is idle time."
+            }),
+            &[Text("Unit"), Number("busy"), Number("share"), Bar, Number("idle"), Text("with")],
+            html! {
+                @for (label, busy) in labels.iter().zip(units.busy.values()) {
+                    @let parts = Stage::ALL.map(|stage| (stage.name(), share(busy.stages[stage as usize])));
+                    @let parts: Vec<_> = parts.into_iter().filter(|(_, share)| *share > 0.0).collect();
+                    tr {
+                        th scope="row" { (label) }
+                        td .number { (seconds(busy.any)) }
+                        td .number { (percent(share(busy.any))) }
+                        td .wide { (bar(&parts)) }
+                        td .number { (seconds(units.observed - busy.any)) }
+                        td .fixed {
+                            @for (i, (stage, share)) in parts.iter().enumerate() {
+                                @if i > 0 { ", " }
+                                (stage) @if parts.len() > 1 { " " (percent(*share)) }
                             }
                         }
                     }
                 }
-            }
-        }
+            },
+        ))
     }
 }
 
@@ -182,32 +174,28 @@ fn by_kind(run: &Run<'_>) -> Markup {
         ("links, from the device", summary.lanes, &[Stage::Read]),
     ];
     html! {
-        div .scrolls tabindex="0" role="group" aria-label="Busy time of each kind of unit" {
-            table {
-                caption {
-                    "How the units of each kind spent the run, taken together. This report was made without a trace: \
-                     single units are not told apart, and a link that lanes share counts for each of them."
-                }
-                thead { tr {
-                    th scope="col" { "Units" } th scope="col" .number { "how many" }
-                    th scope="col" .number { "share busy" } th scope="col" .wide { span .unseen { "as a bar" } }
-                } }
-                tbody {
-                    @for (kind, number, stages) in kinds {
-                        @let whole = number as f64 * summary.wall_s;
-                        @let share = |stage: &Stage| if whole > 0.0 { busy(*stage) / whole } else { 0.0 };
-                        tr {
-                            th scope="row" { (kind) }
-                            td .number { (number) }
-                            td .number { (percent(stages.iter().map(share).sum())) }
-                            td .wide {
-                                (bar(&stages.iter().map(|stage| (stage.name(), share(stage))).collect::<Vec<_>>()))
-                            }
+        (tabular(
+            "Busy time of each kind of unit",
+            Some(html! {
+                "How the units of each kind spent the run, taken together. This report was made without a trace: \
+                single units are not told apart, and a link that lanes share counts for each of them."
+            }),
+            &[Text("Units"), Number("how many"), Number("share busy"), Bar],
+            html! {
+                @for (kind, number, stages) in kinds {
+                    @let whole = number as f64 * summary.wall_s;
+                    @let share = |stage: &Stage| if whole > 0.0 { busy(*stage) / whole } else { 0.0 };
+                    tr {
+                        th scope="row" { (kind) }
+                        td .number { (number) }
+                        td .number { (percent(stages.iter().map(share).sum())) }
+                        td .wide {
+                            (bar(&stages.iter().map(|stage| (stage.name(), share(stage))).collect::<Vec<_>>()))
                         }
                     }
                 }
-            }
-        }
+            },
+        ))
     }
 }
 
