@@ -47,6 +47,8 @@ export function makePages(nbuffer, folder) {
   full.buffers.why = HOSTILE;
   full.buffers.changes = [{ at_s: 0.25, after_items: 12345, inputs: 3, outputs: 4, host_threads: 2, why: HOSTILE }];
   full.plan.advice.push(HOSTILE);
+  // Far from its plan.
+  Object.assign(full.plan, { measured_period_s: 2 * full.plan.period_s, efficiency: 0.5 });
   writeFileSync(at("full.json"), JSON.stringify(full));
 
   report("from-a-summary.html", "two-lanes");

@@ -2,14 +2,11 @@
 
 use maud::{Markup, html};
 use nbuffer_core::plan::Time;
-use nbuffer_core::summary::Items;
+use nbuffer_core::summary::{Items, PlanSummary};
 
-use super::changes::Change;
+use super::changes::{Change, gap};
 use super::numbers::times;
 use super::{Run, words};
-
-/// A planned period this close to the measured one needs no reason.
-const CLOSE: f64 = 0.02;
 
 pub(super) fn section(run: &Run<'_>, sentence: Option<&str>) -> Markup {
     html! {
@@ -35,27 +32,37 @@ fn said(run: &Run<'_>) -> Markup {
             None => "How busy the device was is not known: too few kernels were seen. ",
         }
         @match &summary.plan {
-            Some(plan) => {
-                (capitalised(words::resource(&plan.binding))) " " (words::limited(&plan.binding))
-                " the run: the plan allows an item every " (n.seconds("plan.period_s", plan.period_s))
-                @if let Some(reached) = plan.reached {
-                    ", and it reached one every " (n.seconds("plan.measured_period_s", reached.measured_period_s))
-                    @let is_off = (reached.efficiency - 1.0).abs() > CLOSE;
-                    @if let Some(cause) = summary.likely_cause.as_ref().filter(|_| is_off)
-                    {
-                        " (" (cause) ")"
-                    }
-                }
-                ". "
-                @match Change::best(run) {
-                    Some(change) => {
-                        (capitalised(&change.what)) " would make that " (Time(change.plan.period_s())) ", "
-                        (times(change.factor)) " as fast by the plan."
-                    }
-                    None => "No single change of threads, buffer sets or lanes would make it faster.",
-                }
-            }
+            Some(plan) => (limit(run, plan)),
             None => "The run was too short for its period to mean anything, so that no limit can be named.",
+        }
+    }
+}
+
+/// What limited the run, and what would help: the gap to the plan where there is one, then what the plan says.
+fn limit(run: &Run<'_>, plan: &PlanSummary) -> Markup {
+    let (n, binding) = (run.numbers, words::resource(&plan.binding));
+    let period = n.seconds("plan.period_s", plan.period_s);
+    let reached = plan.reached.map(|reached| n.seconds("plan.measured_period_s", reached.measured_period_s));
+    if let (Some(gap), Some(reached)) = (gap(plan), &reached) {
+        let cause = run.summary.likely_cause.as_deref().unwrap_or("no stage accounts for the rest");
+        return html! {
+            "The plan allows an item every " (period) ", but the run reached one every " (reached) ": " (cause)
+            ". Closing that gap is worth up to " (times(gap)) "; only then would the limit be " (binding) "."
+        };
+    }
+    html! {
+        (capitalised(binding)) " " (words::limited(&plan.binding)) " the run: the plan allows an item every " (period)
+        @if let Some(reached) = reached {
+            ", and the run reached one every " (reached)
+            @if let Some(cause) = &run.summary.likely_cause { " (" (cause) ")" }
+        }
+        ". "
+        @match Change::best(run) {
+            Some(change) => {
+                (capitalised(&change.what)) " would make that " (Time(change.plan.period_s())) ", "
+                (times(change.factor)) " as fast by the plan."
+            }
+            None => "No single change of threads, buffer sets or lanes would make it faster.",
         }
     }
 }

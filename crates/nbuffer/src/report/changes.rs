@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 use nbuffer_core::plan::{Plan, Setting, Time};
 use nbuffer_core::schedule::{HostThreads, Sets};
+use nbuffer_core::summary::PlanSummary;
 
 use super::numbers::{plural, times};
 use super::tabular::Column::{Number, Text};
@@ -77,11 +78,26 @@ impl Change {
     }
 }
 
+/// A run this much slower than its plan is limited by something that the plan does not know.
+const GAP: f64 = 1.1;
+
+/// How many times as fast the run would be if it went as planned, where that is much.
+pub(super) fn gap(plan: &PlanSummary) -> Option<f64> {
+    let gap = plan.reached?.measured_period_s / plan.period_s;
+    (gap > GAP && gap.is_finite()).then_some(gap)
+}
+
 pub(super) fn section(run: &Run<'_>) -> Markup {
     html! {
         section id="changes" aria-labelledby="changes-title" {
             h2 #changes-title { "What to change next" }
             @if let Some(plan) = &run.summary.plan {
+                @if let Some(gap) = gap(plan) {
+                    p {
+                        "First the gap between plan and run, worth up to " (times(gap)) ": what follows is what the plan \
+                         says, which this run was far from."
+                    }
+                }
                 @if !plan.advice.is_empty() {
                     ul { @for advice in &plan.advice { li { (advice) } } }
                 }

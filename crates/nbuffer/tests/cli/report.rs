@@ -94,6 +94,24 @@ fn a_page_of_a_run_that_was_traced_holds_its_spans() {
 }
 
 #[test]
+fn a_run_far_from_its_plan_is_not_told_to_change_what_the_plan_says_first() {
+    let desk = Desk::new();
+    let path = summary(&desk, "run.json", "--buffers 4 --items 100", |summary| {
+        summary["plan"]["measured_period_s"] = json!(0.005);
+        summary["plan"]["efficiency"] = json!(0.5);
+        summary["likely_cause"] = "the 2 cores of this machine are at work all the time".into();
+    });
+    let page = page_of(&desk, &[&path]);
+    assert!(page.contains(
+        ": the 2 cores of this machine are at work all the time. Closing that gap is worth up to 2.00x; "
+    ));
+    assert!(
+        page.contains("only then would the limit be the host threads.") && !page.contains("limit the run")
+    );
+    assert!(page.contains("First the gap between plan and run, worth up to 2.00x"));
+}
+
+#[test]
 fn names_cannot_do_harm() {
     let desk = Desk::new();
     let harm = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'&";

@@ -44,7 +44,7 @@ pub(super) struct Args {
     #[arg(long, conflicts_with = "timeline")]
     json: bool,
     /// Write a page to look at: what ran when, where the time went, what would help
-    #[arg(long, value_name = "FILE.html", conflicts_with = "sweep")]
+    #[arg(long, value_name = "FILE.html", conflicts_with_all = ["sweep", "chaos"])]
     report: Option<PathBuf>,
     // Their headings hold for all that follows, so that flags without one come first.
     #[command(flatten)]
