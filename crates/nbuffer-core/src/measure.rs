@@ -111,6 +111,12 @@ impl Durations {
     pub fn max(&self) -> Nanos {
         self.max
     }
+
+    /// The durations that were added, shortest first, to 3 significant digits, and how many there were of each.
+    pub fn recorded(&self) -> impl Iterator<Item = (Nanos, u64)> {
+        let recorded = self.histogram.iter_recorded();
+        recorded.map(|step| (step.value_iterated_to().min(self.max), step.count_since_last_iteration()))
+    }
 }
 
 /// Count and sums of durations up to a moment. The difference of two says how they were between those moments.
@@ -424,6 +430,8 @@ mod tests {
         assert_eq!((durations.count(), durations.mean(), durations.max()), (1000, 500.5, 1000));
         assert_eq!(durations.quantile(0.5), 500);
         assert_eq!(durations.quantile(0.99), 990);
+        assert_eq!(durations.recorded().map(|(_, count)| count).sum::<u64>(), 1000);
+        assert_eq!(durations.recorded().last(), Some((1000, 1)));
         durations.record(u64::MAX);
         assert_eq!(durations.max(), u64::MAX);
     }

@@ -2,6 +2,8 @@
 //!
 //! All times are seconds, all rates per second. What does not apply to a run is absent.
 
+mod setting;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
@@ -183,6 +185,9 @@ pub struct KernelSummary {
     /// was traced.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub causes_s: BTreeMap<Cow<'static, str>, f64>,
+    /// The same in a sentence, with what would help.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What the stage times allow.
@@ -294,14 +299,16 @@ impl KernelSummary {
                 fill_s: seconds(units().map(|unit| unit.fill()).sum()),
                 drain_s: seconds(units().map(|unit| unit.drain(run_end)).sum()),
                 causes_s: BTreeMap::new(),
+                why: None,
             }
         })
     }
 
-    /// The same with what the downtime that was traced was spent waiting for.
-    pub fn with_causes(mut self, downtime: &Downtime) -> Self {
+    /// The same with what the downtime that was traced was spent waiting for, beside what a plan says.
+    pub fn with_causes(mut self, downtime: &Downtime, plan: Option<&Plan>) -> Self {
         let causes = downtime.by_cause.iter().filter(|&(_, time)| time > 0);
         self.causes_s = causes.map(|(cause, time)| (cause.name().into(), seconds(time))).collect();
+        self.why = (downtime.steady > 0).then(|| downtime.sentence(plan));
         self
     }
 }

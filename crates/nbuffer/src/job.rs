@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use nbuffer_core::measure::Durations;
 use nbuffer_core::plan::{Limits, Link, Overlap, SetBytes, Setting};
 use nbuffer_core::schedule::{ConfigError, Duplex, HostThreads, Order, Sequence, Sets, Totals};
 use nbuffer_core::summary::{ChosenBy, Items, Summary};
@@ -533,11 +534,11 @@ impl Running {
         self.pipeline.canceller()
     }
 
-    /// How it went. Complete once the iterator has ended.
+    /// How it went, with the causes of downtime if it is traced. Complete once the iterator has ended.
     pub fn summary(&self) -> Summary {
         let report = self.pipeline.report();
         let remarks = self.programs.iter().flat_map(|program| program.remarks());
-        summarise(&self.facts, &report, *self.items.lock(), remarks.collect())
+        summarise(&self.facts, &report, self.trace().as_ref(), *self.items.lock(), remarks.collect())
     }
 
     /// A handle that looks at the job's pipeline from anywhere. To it, a batch is one item.
@@ -559,6 +560,11 @@ impl Running {
             let taken = ended.taken + on_the_way.images_before(snapshot.totals.taken);
             Totals { taken, ok: ended.ok, failed: ended.failed, cancelled: ended.cancelled }
         })
+    }
+
+    /// From take to result, for each item; with a batch, for each call.
+    pub fn latencies(&self) -> Durations {
+        self.pipeline.report().measures.latencies().clone()
     }
 
     /// What each item did when, as far as [`Settings::trace`] keeps it; with a batch, what each call did. Complete once

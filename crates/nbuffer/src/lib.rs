@@ -32,12 +32,13 @@ pub mod metrics;
 mod open;
 #[cfg(feature = "otel")]
 pub mod otel;
+pub mod report;
 mod summarise;
 pub mod trace_file;
 
 pub use answer::{Answer, Class, OutputDigest};
 pub use job::{Buffering, Failure, Finished, Job, JobError, Running, Settings};
 pub use labels::class_of_folder;
-pub use nbuffer_core::{measure, plan, schedule, summary, tensor, trace, tune, virtual_time};
+pub use nbuffer_core::{downtime, measure, plan, schedule, summary, tensor, trace, tune, virtual_time};
 pub use nbuffer_runtime::*;
 pub use open::{OpenError, device, known_devices};

@@ -1,11 +1,13 @@
 //! A job's report, put into the summary format.
 
+use nbuffer_core::downtime::Downtime;
 use nbuffer_core::measure::{Measures, Tallies};
 use nbuffer_core::plan::{Limits, Plan, Setting};
 use nbuffer_core::schedule::HostThreads;
 use nbuffer_core::summary::{
     BufferChange, Buffers, Bytes, ChosenBy, Items, KernelSummary, Latency, PlanSummary, Summary,
 };
+use nbuffer_core::trace::Trace;
 use nbuffer_runtime::{Report, SourceEnd};
 
 use crate::job::Facts;
@@ -14,7 +16,13 @@ use crate::job::Facts;
 /// draining the rings and cold caches weigh more than the steady state, and the measured period means nothing.
 const KERNELS_PER_LANE_MIN: u64 = 16;
 
-pub(crate) fn summarise(facts: &Facts, report: &Report, items: Items, mut remarks: Vec<String>) -> Summary {
+pub(crate) fn summarise(
+    facts: &Facts,
+    report: &Report,
+    trace: Option<&Trace>,
+    items: Items,
+    mut remarks: Vec<String>,
+) -> Summary {
     let measures = &report.measures;
     let wall_s = report.wall as f64 / 1e9;
     let tallies = measures.tallies();
@@ -44,6 +52,11 @@ pub(crate) fn summarise(facts: &Facts, report: &Report, items: Items, mut remark
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let computing = facts.computing_lanes as f64 * plan.device_busy();
         plan.likely_cause(*period_s, cores, computing)
+    });
+    let kernel = if report.sampled { None } else { KernelSummary::of(measures, report.wall) };
+    let kernel = kernel.map(|kernel| match trace {
+        Some(trace) => kernel.with_causes(&Downtime::of(trace), planned.as_ref().map(|(plan, _)| plan)),
+        None => kernel,
     });
     let plan = planned.map(|(plan, period_s)| PlanSummary::of(&plan, Some(period_s)));
     for (lane, error) in &report.lost {
@@ -75,7 +88,7 @@ pub(crate) fn summarise(facts: &Facts, report: &Report, items: Items, mut remark
         items_per_s: if wall_s > 0.0 { items.ok as f64 / wall_s } else { 0.0 },
         latency_s: Latency::of(measures.latencies()),
         stages: measures.stage_summaries(),
-        kernel: if report.sampled { None } else { KernelSummary::of(measures, report.wall) },
+        kernel,
         plan,
         likely_cause,
         bytes: Bytes {

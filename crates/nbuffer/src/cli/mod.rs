@@ -19,18 +19,19 @@ mod bench;
 mod chart;
 mod devices;
 mod duration;
+mod files;
 mod inspect;
 mod interrupt;
 mod log;
 mod picture;
 mod plan;
+mod report;
 mod run;
 mod setting;
 mod simulate;
 mod sink;
 mod sweep;
 mod table;
-mod trace;
 mod values;
 mod workload;
 
@@ -44,8 +45,10 @@ use clap::{Parser, Subcommand};
 /// successive items overlap, results come in order, and the run says how busy the device was.
 #[derive(Debug, Parser)]
 #[command(name = "nbuffer", version, max_term_width = 100)]
-#[command(after_help = "Exit status: 0 all items ok; 1 some items failed (every other result is there); \
-    2 the command or the set-up is wrong; 130 interrupted (finished results are written).")]
+#[command(
+    after_help = "Exit status: 0 all items ok; 1 some items failed, or a file beside the results could \
+    not be written (all else is there); 2 the command or the set-up is wrong; 130 interrupted (finished results are written)."
+)]
 struct Cli {
     #[command(flatten)]
     log: log::Args,
@@ -63,6 +66,8 @@ enum Command {
     Plan(Box<plan::Args>),
     /// Run the same schedule in virtual time: jitter, faults, a timeline, and N chosen while the stream runs
     Simulate(Box<simulate::Args>),
+    /// Make a page of a run's summary, or of two side by side: what limited it, where the time went, what would help
+    Report(report::Args),
     /// Show a model: tensors, quantisation, padding, and the memory of each number of buffer sets
     Inspect(inspect::Args),
     /// List devices and engines: what is here, what is not and why
@@ -77,6 +82,13 @@ enum Status {
     Interrupted,
     /// What was asked for turned out to be impossible.
     Refused,
+}
+
+impl Status {
+    /// The first of two that is not good.
+    fn and(self, next: Status) -> Status {
+        if self == Status::Ok { next } else { self }
+    }
 }
 
 /// Prints a text. A reader that has gone has seen what it wanted.
@@ -127,6 +139,7 @@ fn run(command: Command) -> anyhow::Result<Status> {
         Command::Bench(args) => bench::main(&args),
         Command::Plan(args) => plan::main(&args),
         Command::Simulate(args) => simulate::main(&args),
+        Command::Report(args) => report::main(&args),
         Command::Inspect(args) => inspect::main(&args),
         Command::Devices(args) => devices::main(&args),
     }

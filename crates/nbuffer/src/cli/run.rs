@@ -1,6 +1,5 @@
 //! `nbuffer run`: a model over images.
 
-use std::fs::File;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -8,20 +7,23 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use nbuffer::machine;
 use nbuffer::metrics::{Listener, Server};
 #[cfg(feature = "otel")]
 use nbuffer::otel::Collector;
+use nbuffer::report::RunReport;
 use nbuffer::schedule::Order;
 use nbuffer::summary::Summary;
 use nbuffer::trace::Trace;
 use nbuffer::{Buffering, Failure, Finished, Job, Model, Running, Settings, class_of_folder, inputs};
 
 use super::duration::SomeSeconds;
+use super::files::{FileArgs, SideFile};
 use super::picture::{Out, PictureArgs};
-use super::sink::{self, Pace, Reach, Sink};
+use super::sink::{Pace, Reach, Sink};
 use super::values::{AutoOr, OrderArg, Switch};
 use super::workload::Workload;
-use super::{Status, interrupt, log, picture, table};
+use super::{Status, interrupt, log, table};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -58,6 +60,8 @@ pub(super) struct Args {
     /// No results on stdout, no progress bar, no closing table
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    files: FileArgs,
     // Its heading holds for all that follows, so that flags without one come first.
     #[command(flatten)]
     picture: PictureArgs,
@@ -70,7 +74,8 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     let job = Job::new(&model, &args.workload.devices()?, &settings)?;
     // Files are opened before anything runs: a path that cannot be written must not cost a run.
     let sink = Sink::open(args.output.as_deref(), args.quiet, source.pace())?;
-    let summary_file = args.summary.as_deref().map(|path| create(path, "--summary")).transpose()?;
+    let summary_file = args.summary.as_deref().map(|path| SideFile::open(path, "--summary")).transpose()?;
+    let files = args.files.open()?;
     let metrics = args.metrics.as_deref().map(Listener::bind).transpose().context("--metrics")?;
     #[cfg(feature = "otel")]
     let collector = args.otel.as_deref().map(Collector::new).transpose().context("--otel")?;
@@ -87,13 +92,8 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     progress.finish_and_clear();
     drop(served);
 
-    if let (Some(mut file), Some(path)) = (summary_file, &args.summary) {
-        sink::begin(&file)
-            .and_then(|()| Ok(serde_json::to_writer_pretty(&mut file, &finished.summary)?))
-            .and_then(|()| file.write_all(b"\n"))
-            .with_context(|| format!("cannot write --summary `{}`", path.display()))?;
-    }
-    if let Some(trace) = finished.trace.as_ref().filter(|_| args.picture.timeline) {
+    let trace = &finished.trace;
+    if args.picture.timeline {
         tell!("{}", args.picture.draw(trace, Out::Stderr));
     }
     if !args.quiet && !log::is_on() {
@@ -107,9 +107,25 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     if finished.unlisted > 0 && !log::is_on() {
         tell!("note: {} more items failed and are not listed; --output lists all", finished.unlisted);
     }
+    let summary = &finished.summary;
+    let mut status = Status::Ok;
+    if let Some(file) = summary_file {
+        status = file.write(|out| {
+            serde_json::to_writer_pretty(&mut *out, summary)?;
+            out.write_all(b"\n")
+        });
+    }
+    let (latencies, machine) = (running.latencies(), machine::machine());
+    let report = RunReport {
+        trace: Some(trace),
+        latencies: Some(&latencies),
+        machine: Some(&machine),
+        ..RunReport::new(summary)
+    };
+    status = status.and(files.write(trace, &report));
     // After all else: a collector that does not answer keeps no result waiting.
     #[cfg(feature = "otel")]
-    if let Some(Err(why)) = export.map(|export| export.finish(&finished.summary, finished.trace.as_ref())) {
+    if let Some(Err(why)) = export.map(|export| export.finish(summary, Some(trace))) {
         tell!("note: --otel: {why}");
     }
     drop(running);
@@ -122,7 +138,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     } else if items.failed > 0 || cut_short.is_some() {
         Status::SomeFailed
     } else {
-        Status::Ok
+        status
     })
 }
 
@@ -138,17 +154,9 @@ fn settings(args: &Args, model: &Model) -> anyhow::Result<Settings> {
             OrderArg::InOrder => Order::InOrder,
             OrderArg::Completed => Order::Completed,
         },
-        trace: is_traced(args).then_some(picture::JOURNEYS),
+        trace: Some(args.files.journeys()),
         ..args.workload.settings(model)?
     })
-}
-
-fn is_traced(args: &Args) -> bool {
-    #[cfg(feature = "otel")]
-    let exported = args.otel.is_some();
-    #[cfg(not(feature = "otel"))]
-    let exported = false;
-    args.picture.timeline || exported
 }
 
 struct Source {
@@ -188,10 +196,6 @@ fn source(workload: &Workload) -> anyhow::Result<Source> {
     Ok(Source { images, count: None, unread })
 }
 
-fn create(path: &Path, option: &str) -> anyhow::Result<File> {
-    sink::open_to_write(path).with_context(|| format!("cannot write {option} `{}`", path.display()))
-}
-
 fn progress(count: Option<u64>, quiet: bool) -> ProgressBar {
     if quiet || log::is_on() || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
@@ -213,7 +217,7 @@ fn serve(listener: Listener, running: &Running) -> anyhow::Result<Server> {
 
 struct Collected {
     summary: Summary,
-    trace: Option<Trace>,
+    trace: Trace,
     cut_short: Option<String>,
     interrupted: bool,
     refused: bool,
@@ -263,7 +267,7 @@ fn collect(
         refused: running.is_refused(),
         interrupted: no_reader || interrupt::came(),
         unlisted: failures.saturating_sub(LISTED),
-        trace: running.trace(),
+        trace: running.trace().expect("it was asked for"),
         summary,
     })
 }

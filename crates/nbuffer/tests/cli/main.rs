@@ -14,6 +14,7 @@ mod otel;
 mod plan;
 mod process;
 mod refusals;
+mod report;
 mod simulate;
 mod stdin;
 mod trace;

@@ -6,27 +6,29 @@ mod faults;
 mod stream;
 mod words;
 
-use std::path::PathBuf;
-
 use anyhow::bail;
 use nbuffer::plan::{Plan, Setting};
+use nbuffer::report::RunReport;
+use nbuffer::summary::Summary;
 use nbuffer::trace::Trace;
 use nbuffer::virtual_time::{Setup, SetupError};
 
 use self::chaos::ChaosArgs;
 use self::faults::FaultArgs;
 use self::stream::{Stream, Streamed};
-use super::picture::{JOURNEYS, Out, PictureArgs};
+use super::files::FileArgs;
+use super::picture::{Out, PictureArgs};
 use super::plan::sets;
 use super::setting::{Chosen, SettingArgs, named};
 use super::sweep::{Outcome, Sweep, SweepArgs};
-use super::trace::{ITEMS_MAX, TraceFile};
 use super::values::at_least_one;
 use super::{Status, emit};
 
 #[derive(Debug, clap::Args)]
 #[command(
     mut_arg("timeline", |timeline| timeline.conflicts_with("sweep")),
+    mut_arg("trace", |trace| trace.conflicts_with("sweep")),
+    mut_arg("report", |report| report.conflicts_with("sweep")),
     after_help = "Example: nbuffer simulate --ip 4ms --w 500us --k 2ms --r 500us --op 1ms --buffers 4 --timeline\n\n\
         Exit status: 0 whatever becomes of the items; 1 if a promise does not hold (--chaos), or the trace could not be \
         written (all else is there); 2 if the command is wrong."
@@ -43,9 +45,8 @@ pub(super) struct Args {
     /// As JSON, in the format of a run's summary
     #[arg(long, conflicts_with = "timeline")]
     json: bool,
-    /// Write what happened when, for ui.perfetto.dev or chrome://tracing: .json, or .pftrace, which is smaller
-    #[arg(long, value_name = "FILE", conflicts_with = "sweep")]
-    trace: Option<PathBuf>,
+    #[command(flatten)]
+    files: FileArgs,
     // Their headings hold for all that follows, so that flags without one come first.
     #[command(flatten)]
     picture: PictureArgs,
@@ -75,23 +76,30 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
         return swept(args, sweep, &chosen);
     }
     let stream = stream(args, &chosen.setting, chosen.buffers_auto)?;
-    let file = args.trace.as_deref().map(TraceFile::open).transpose()?;
-    let (streamed, trace) = stream.traced(if file.is_some() { ITEMS_MAX } else { JOURNEYS })?;
-    emit(&said(args, &chosen, &streamed, &trace)?)?;
-    Ok(file.map_or(Status::Ok, |file| file.write(&trace)))
+    let files = args.files.open()?;
+    let (streamed, trace) = stream.traced(args.files.journeys())?;
+    let summary = words::summary(args, &chosen, &streamed, &trace);
+    emit(&said(args, &chosen, &streamed, &trace, &summary)?)?;
+    let latencies = Some(streamed.run.measures.latencies());
+    Ok(files.write(&trace, &RunReport { trace: Some(&trace), latencies, ..RunReport::new(&summary) }))
 }
 
 /// What became of the stream, in the form that is asked for.
-fn said(args: &Args, chosen: &Chosen, streamed: &Streamed, trace: &Trace) -> anyhow::Result<String> {
+fn said(
+    args: &Args,
+    chosen: &Chosen,
+    streamed: &Streamed,
+    trace: &Trace,
+    summary: &Summary,
+) -> anyhow::Result<String> {
     if args.json {
-        let summary = words::summary(args, chosen, streamed);
-        return Ok(serde_json::to_string_pretty(&summary)? + "\n");
+        return Ok(serde_json::to_string_pretty(summary)? + "\n");
     }
     let mut text = words::headline(streamed);
     if args.picture.timeline {
         text += &format!("\n{}", args.picture.draw(trace, Out::Stdout));
     }
-    Ok(text + &words::described(args, chosen, streamed))
+    Ok(text + &words::described(args, chosen, streamed, summary))
 }
 
 impl Args {

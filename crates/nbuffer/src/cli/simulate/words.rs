@@ -1,11 +1,13 @@
 //! What became of a stream, in words and as a summary.
 
+use nbuffer::downtime::Downtime;
 use nbuffer::measure::Stage;
 use nbuffer::plan::{Overlap, Plan, Resource, Setting, Time};
 use nbuffer::schedule::HostThreads;
 use nbuffer::summary::{
     BufferChange, Buffers, Bytes, ChosenBy, FORMAT, KernelSummary, Latency, PlanSummary, Summary,
 };
+use nbuffer::trace::Trace;
 use nbuffer::tune::Decision;
 
 use super::super::plan::{number, row, sets, what};
@@ -27,7 +29,7 @@ pub(super) fn headline(streamed: &Streamed) -> String {
 }
 
 /// In 80 columns.
-pub(super) fn described(args: &Args, chosen: &Chosen, streamed: &Streamed) -> String {
+pub(super) fn described(args: &Args, chosen: &Chosen, streamed: &Streamed, summary: &Summary) -> String {
     let Streamed { run, plan, steady, .. } = streamed;
     let mut out = String::new();
     say!(out, "");
@@ -54,7 +56,7 @@ pub(super) fn described(args: &Args, chosen: &Chosen, streamed: &Streamed) -> St
     if let Some(measured_s) = chosen.measured_period_s {
         row(&mut out, "measured", &format!("the run it is taken from reached {}", Time(measured_s)));
     }
-    if let Some(kernel) = KernelSummary::of(&run.measures, run.end) {
+    if let Some(kernel) = &summary.kernel {
         let [down, fill, drain] = [kernel.downtime_s, kernel.fill_s, kernel.drain_s].map(Time);
         let busy = 100.0 * (1.0 - kernel.downtime_fraction);
         let units = if plan.setting.lanes > 1 { " (all lanes together)" } else { "" };
@@ -63,6 +65,9 @@ pub(super) fn described(args: &Args, chosen: &Chosen, streamed: &Streamed) -> St
              them, fill {fill}, drain {drain}{units}"
         );
         row(&mut out, "busy", &text);
+        if let Some(why) = &kernel.why {
+            row(&mut out, "", why);
+        }
     }
     if let Some(latency) = Latency::of(run.measures.latencies()) {
         let [mean, p99, max] = [latency.mean, latency.p99, latency.max].map(Time);
@@ -176,7 +181,7 @@ fn varies(setting: &Setting) -> bool {
 }
 
 /// As a run's summary. What only a real run has is absent.
-pub(super) fn summary(args: &Args, chosen: &Chosen, streamed: &Streamed) -> Summary {
+pub(super) fn summary(args: &Args, chosen: &Chosen, streamed: &Streamed, trace: &Trace) -> Summary {
     let Streamed { run, plan, steady, decisions, cut_short } = streamed;
     let setting = &plan.setting;
     let wall_s = run.end as f64 / 1e9;
@@ -206,7 +211,8 @@ pub(super) fn summary(args: &Args, chosen: &Chosen, streamed: &Streamed) -> Summ
         items_per_s: if wall_s > 0.0 { run.totals.ok as f64 / wall_s } else { 0.0 },
         latency_s: Latency::of(run.measures.latencies()),
         stages: run.measures.stage_summaries(),
-        kernel: KernelSummary::of(&run.measures, run.end),
+        kernel: KernelSummary::of(&run.measures, run.end)
+            .map(|kernel| kernel.with_causes(&Downtime::of(trace), Some(plan))),
         likely_cause: likely_cause(streamed, &args.faults),
         plan: Some(PlanSummary::of(plan, steady.as_ref().map(|steady| steady.period_s))),
         bytes: Bytes { host: bytes, device: bytes },
