@@ -1,7 +1,7 @@
 //! The gaps between the kernels of a lane, and what each of them was spent waiting for.
 
 use super::path::{After, Begin, For, To};
-use super::stretch::{Lane, Step, Stretch};
+use super::stretch::{Step, Stretch};
 use super::{Cause, Gap, Shares, TIE};
 use crate::measure::{Nanos, Stage};
 use crate::trace::Interval;
@@ -75,11 +75,28 @@ impl<'a> Gaps<'a> {
         // While a lane makes a call it can begin no other one; only between the two it waited.
         let returned = lane.calls[before].time.end.clamp(gap.start, gap.end);
         let called = lane.calls[own].time.start.clamp(returned, gap.end);
-        let mut shares = in_call(lane, Interval::new(gap.start, returned));
-        shares += in_call(lane, Interval::new(called, gap.end));
+        let mut shares = self.in_call(lane_no, Interval::new(gap.start, returned));
+        shares += self.in_call(lane_no, Interval::new(called, gap.end));
         if called > returned {
             shares += self.waited(Begin::Call(lane_no, own), called - returned, since);
         }
+        shares
+    }
+
+    /// Time within a blocking call before or after its kernel: that of its transfers is theirs, with what they waited for
+    /// their link, and the rest is launch.
+    fn in_call(&self, lane: usize, time: Interval) -> Shares {
+        let mut shares = Shares::default();
+        let mut until = time.end;
+        while let Some((end, step)) = self.stretch.lanes[lane].moves.latest(until)
+            && end > time.start
+        {
+            let begun = self.stretch.link_held_since(lane, step, time.start);
+            shares.add(Cause::of(step.stage), end.min(until) - begun.min(until));
+            // What begins and ends at once is not looked at again.
+            until = begun.min(end - 1);
+        }
+        shares.add(Cause::Launch, time.length() - shares.total());
         shares
     }
 
@@ -211,14 +228,4 @@ impl Waits {
         }
         self.waited
     }
-}
-
-/// Time within a blocking call before or after its kernel: up to the end of its last transfer it is that transfer's,
-/// with what it waited for its link.
-fn in_call(lane: &Lane, time: Interval) -> Shares {
-    let last = lane.moves.latest(time.end).filter(|&(end, _)| end > time.start);
-    let mut shares =
-        last.map_or(Shares::default(), |(end, step)| Shares::of(Cause::of(step.stage), end - time.start));
-    shares.add(Cause::Launch, time.length() - shares.total());
-    shares
 }

@@ -26,7 +26,7 @@
 //! - so a set counts ([`Cause::Buffers`]) where kernel, set and kernel make a loop, which more sets would have opened;
 //! - a kernel that had its input when the one before ended waited for its **launch**;
 //! - **a blocking lane waits only between its calls**. What is left of a call after one kernel, and comes in a call before
-//!   the next, is the call's own: up to the end of its last transfer that transfer's, and the rest launch.
+//!   the next, is the call's own: that of its transfers theirs, with what they waited for their link, and the rest launch.
 //!
 //! Sets and threads count as used up when as many items held one as there were; the reorder window, whose size is not
 //! traced, when it held as many as it ever did. Of things that came free within [`TIE`] of each other a set is taken for

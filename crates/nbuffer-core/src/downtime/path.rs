@@ -174,6 +174,20 @@ impl Stretch<'_> {
         channel.latest_but(start, step).filter(|&(end, _)| end >= asked).map(|end| self.after_step(end))
     }
 
+    /// Since when a transfer, or others right before it, held its link; no earlier than `from`.
+    pub(super) fn link_held_since(&self, lane: usize, step: Step, from: Nanos) -> Nanos {
+        let began = |step: Step| self.journey(step.item).stage(step.stage).map_or(0, |time| time.start);
+        let (mut step, mut since) = (step, began(step));
+        while since > from
+            && let Some((end, before)) = self.channel(lane, step.stage).latest_but(since, step)
+            && end + TIE >= since
+            && began(before) < since
+        {
+            (step, since) = (before, began(before));
+        }
+        since.max(from)
+    }
+
     /// After a step of another item.
     fn after_step(&self, (at, step): (Nanos, Step)) -> After {
         let (cause, length) = self.work(Begin::Stage(step));

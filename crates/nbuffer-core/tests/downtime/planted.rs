@@ -195,6 +195,38 @@ fn a_slow_consumer_makes_results_wait() {
     assert!(downtime.by_cause.fraction(Cause::Delivery) > 0.95, "{:?}", downtime.by_cause);
 }
 
+/// A call that prepares for 300 us, writes for 5, computes for 100 and reads for 5: only the transfers are theirs.
+#[test]
+fn what_a_call_takes_before_its_write_is_the_calls_own() {
+    let setting = Setting { overlap: Overlap::None, ..setting([10.0, 5.0, 100.0, 5.0, 10.0], SPLIT, 4) };
+    let setup = Setup::from_setting(&setting, 1, 0).unwrap();
+    let journey = |k: u64| {
+        let from = |us: Nanos, to: Nanos| Interval::new(1_000 * (410 * k + us), 1_000 * (410 * k + to));
+        Journey {
+            lane: Some(0),
+            input: Some((k % 5) as u16),
+            output: Some((k % 6) as u16),
+            source: Some(Interval::at(1_000 * 410 * k.saturating_sub(1))),
+            preprocess: Some((0, Interval::at(1_000 * 410 * k.saturating_sub(1)))),
+            call: Some(from(0, 410)),
+            write: Some(from(300, 305)),
+            kernel: Some(from(305, 405)),
+            read: Some(from(405, 410)),
+            input_free: Some(from(0, 410).end),
+            landed: Some(from(0, 410).end),
+            postprocess: Some((1, from(410, 420))),
+            delivered: from(0, 420).end,
+            ..Journey::of(k)
+        }
+    };
+    let journeys: Vec<Journey> = (0..100).map(journey).collect();
+    let (trace, _) = traced(&setup, 2);
+    let downtime = Downtime::of(&Trace { head: journeys.len(), journeys, left_out: 0, ..trace });
+    let of = |cause| downtime.by_cause.fraction(cause);
+    let [launch, write, read] = [Cause::Launch, Cause::Write, Cause::Read].map(of);
+    assert_eq!((launch, write, read), (300.0 / 310.0, 5.0 / 310.0, 5.0 / 310.0));
+}
+
 #[test]
 fn the_longest_gap_is_where_the_source_stalled() {
     let setting = setting([50.0, 10.0, 100.0, 10.0, 50.0], JOINT, 4);
@@ -226,7 +258,7 @@ fn nothing_is_known_between_two_stretches() {
 fn a_summary_has_the_causes_in_seconds() {
     let setting = setting([600.0, 10.0, 100.0, 10.0, 200.0], JOINT, 2);
     let (trace, measures) = traced(&Setup::from_setting(&setting, ITEMS, 0).unwrap(), 1000);
-    let kernel = KernelSummary::of(&measures, trace.end).unwrap().with_causes(&Downtime::of(&trace));
+    let kernel = KernelSummary::of(&measures, trace.end).unwrap().with_causes(&Downtime::of(&trace), None);
     let causes: f64 = kernel.causes_s.values().sum();
     assert!((causes - kernel.downtime_s).abs() < 1e-9, "{kernel:?}");
     assert!(kernel.causes_s["host_late"] > 0.9 * causes, "{kernel:?}");

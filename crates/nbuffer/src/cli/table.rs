@@ -59,6 +59,9 @@ pub(super) fn closing(summary: &Summary) -> String {
                 "the device computed {busy:.1} % of its steady time (idle {down}; fill {fill}, drain {drain})"
             ),
         );
+        if let Some(why) = &kernel.why {
+            row("why", why.clone());
+        }
     }
     if let Some(plan) = &summary.plan {
         row("limit", limit(plan, summary));

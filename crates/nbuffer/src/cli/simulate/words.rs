@@ -66,7 +66,7 @@ pub(super) fn described(args: &Args, chosen: &Chosen, streamed: &Streamed, summa
         );
         row(&mut out, "busy", &text);
         if let Some(why) = &kernel.why {
-            row(&mut out, "", why);
+            row(&mut out, "why", why);
         }
     }
     if let Some(latency) = Latency::of(run.measures.latencies()) {
