@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 use nbuffer_core::plan::Time;
-use nbuffer_core::summary::{Items, PlanSummary};
+use nbuffer_core::summary::{Items, KernelSummary, PlanSummary};
 
 use super::changes::{Change, gap};
 use super::numbers::times;
@@ -25,6 +25,7 @@ fn said(run: &Run<'_>) -> Markup {
     let (summary, n) = (run.summary, run.numbers);
     html! {
         @match &summary.kernel {
+            Some(KernelSummary { why: Some(why), .. }) => { "The device was " (why) ". " }
             Some(kernel) => {
                 "The device computed " (n.rest("kernel.downtime_fraction", kernel.downtime_fraction))
                 " of its steady time. "
@@ -57,12 +58,15 @@ fn limit(run: &Run<'_>, plan: &PlanSummary) -> Markup {
             @if let Some(cause) = &run.summary.likely_cause { " (" (cause) ")" }
         }
         ". "
-        @match Change::best(run) {
-            Some(change) => {
-                (capitalised(&change.what)) " would make that " (Time(change.plan.period_s())) ", "
-                (times(change.factor)) " as fast by the plan."
+        // What would help is said with the reason for downtime, where that is known.
+        @if run.summary.kernel.as_ref().is_none_or(|kernel| kernel.why.is_none()) {
+            @match Change::best(run) {
+                Some(change) => {
+                    (capitalised(&change.what)) " would make that " (Time(change.plan.period_s())) ", "
+                    (times(change.factor)) " as fast by the plan."
+                }
+                None => "No single change of threads, buffer sets or lanes would make it faster.",
             }
-            None => "No single change of threads, buffer sets or lanes would make it faster.",
         }
     }
 }

@@ -63,14 +63,28 @@ fn a_page_holds_its_summary_and_says_what_it_has_not() {
     let told: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
     assert_eq!(embedded(&page, "summary"), told);
     for said in [
+        "The device was idle ",
+        " because the next item was still with the host threads",
+        "3 host threads instead of 2 give 1.25x",
         "The host threads limit the run",
-        "One more host thread would make that 2.00 ms, 1.25x as fast by the plan.",
         "This report was made without a trace",
-        "Not traced",
         "The distribution is not in a summary",
         "not in a summary",
         "simulated in virtual time, seed 0",
     ] {
+        assert!(page.contains(said), "{said}");
+    }
+}
+
+#[test]
+fn a_page_of_a_summary_without_causes_says_so() {
+    let desk = Desk::new();
+    let path = summary(&desk, "run.json", "--buffers 4 --items 100", |summary| {
+        summary["kernel"]["causes_s"] = json!({});
+        summary["kernel"].as_object_mut().unwrap().remove("why");
+    });
+    let page = page_of(&desk, &[&path]);
+    for said in ["One more host thread would make that 2.00 ms, 1.25x as fast by the plan.", "Not traced"] {
         assert!(page.contains(said), "{said}");
     }
 }

@@ -87,10 +87,12 @@ fn draws_the_schedule_and_says_what_came_of_it() {
               period       2.50 ms planned; the stream is too short to measure it
               busy         the device computed 90.9 % of the time from its first kernel to
                            its last; idle 1.00 ms between them, fill 4.50 ms, drain 1.50 ms
+              why          idle 9.1 % of its steady time, all of it because the next item
+                           was still with the host threads; host-bound: 3 host threads
+                           instead of 2 give 1.25x (then the device is the limit); more
+                           buffer sets give nothing
               latency      mean 9.00 ms, 99 % within 10.00 ms, longest 10.00 ms; 10.00 ms
                            planned once all is in use
-              advice       host-bound: 3 host threads instead of 2 give 1.25x (then the
-                           device is the limit); more buffer sets give nothing
         "#]],
     );
 }
@@ -125,11 +127,12 @@ fn draws_the_ends_and_the_middle_of_a_long_stream() {
               period       2.17 ms measured in steady state, 2.17 ms planned: as planned
               busy         the device computed 92.3 % of the time from its first kernel to
                            its last; idle 16.67 s between them, fill 4.50 ms, drain 1.50 ms
+              why          idle 7.7 % of its steady time, all of it because there was no
+                           free buffer set for the next item; buffer-bound: 4 + 3 input and
+                           output sets a lane instead of 3 + 3 give 1.08x (then the device
+                           is the limit); more host threads give nothing
               latency      mean 8.00 ms, 99 % within 8.00 ms, longest 12.00 ms; 10.50 ms
                            planned once all is in use
-              advice       buffer-bound: 4 + 3 input and output sets a lane instead of 3 + 3
-                           give 1.08x (then the device is the limit); more host threads give
-                           nothing
         "#]],
     );
 }

@@ -1,4 +1,4 @@
-//! `simulate --trace`: what the files hold, and what becomes of the command where they cannot be written.
+//! `--trace`, `--report` and `--timeline`: what they hold, and what becomes of a command where they cannot be written.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,7 +8,7 @@ use nbuffer::trace_file::Format;
 use serde_json::Value;
 
 use crate::fixtures::Desk;
-use crate::process::{Ran, run};
+use crate::process::{Ran, args, run};
 
 const EXAMPLE: &str = "--ip 4ms --w 500us --k 2ms --r 500us --op 1ms --buffers 4";
 
@@ -117,9 +117,89 @@ fn a_full_disk_costs_the_trace_and_no_result() {
         let ran = simulate("--items 50", &path).exit(1);
         assert!(ran.stdout.contains("50 ok"), "{}", ran.stdout);
         let expected = format!(
-            "error: cannot write --trace `{}`: No space left on device (os error 28); what is in it is not complete\n",
+            "error: cannot write --trace `{}`: No space left on device (os error 28); what is in it is not complete, and all else is there\n",
             path.display()
         );
         assert_eq!(ran.stderr, expected);
     }
+}
+
+/// What a real run writes beside its results.
+#[test]
+fn a_run_leaves_a_trace_a_page_and_a_timeline() {
+    let desk = Desk::new();
+    let [trace, page] = ["t.json", "r.html"].map(|name| desk.path(name));
+    let ran = run(args![
+        "run",
+        desk.identity(8),
+        desk.images(40),
+        "--device",
+        desk.lockstep("", ""),
+        "--cores",
+        "2",
+        "--trace",
+        trace,
+        "--report",
+        page,
+        "--timeline",
+        "--ascii",
+        "--summary",
+        desk.path("s.json"),
+    ])
+    .exit(0);
+    let events = events(&trace);
+    let kernels = |ph| count(&events, |event| event["ph"] == ph && event["name"] == "kernel");
+    assert_eq!((kernels("B"), count(&events, |event| event["ph"] == "f")), (40, 40));
+    let names: Vec<_> =
+        events.iter().filter(|event| event["ph"] == "M").map(|event| &event["args"]["name"]).collect();
+    for name in ["kernel 0", "kernel 1", "link in 0", "link out 0", "delivery"] {
+        assert!(names.contains(&&Value::from(name)), "{name}: {names:?}");
+    }
+    for row in ["kernel 0", "kernel 1", "link in", "link out"] {
+        assert!(ran.stderr.lines().any(|line| line.starts_with(row)), "{row}: {}", ran.stderr);
+    }
+    assert!(
+        ran.stderr.is_ascii() && ran.stderr.lines().take(6).all(|line| line.len() <= 80),
+        "{}",
+        ran.stderr
+    );
+    let kernel = &desk.summary("s.json")["kernel"];
+    let causes: f64 =
+        kernel["causes_s"].as_object().unwrap().values().map(|seconds| seconds.as_f64().unwrap()).sum();
+    assert!((causes - kernel["downtime_s"].as_f64().unwrap()).abs() < 1e-6, "{kernel}");
+    let page = fs::read_to_string(page).unwrap();
+    assert!(page.contains(kernel["why"].as_str().unwrap()) && page.contains("<!DOCTYPE html>"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn files_that_cannot_be_written_cost_a_run_nothing_else() {
+    let desk = Desk::new();
+    let (model, images) = (desk.identity(8), desk.images(20));
+    for (option, name) in [("--trace", "nowhere/t.json"), ("--report", "nowhere/r.html")] {
+        let ran = run(args!["run", model, images, option, desk.path(name)]).exit(2);
+        assert!(
+            ran.stdout.is_empty() && ran.stderr.starts_with(&format!("error: cannot write {option} `")),
+            "{ran:?}"
+        );
+    }
+    let full = |name: &str| {
+        let path = desk.path(name);
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        path
+    };
+    let summary = desk.path("s.json");
+    let (trace, page) = (full("t.pftrace"), full("r.html"));
+    let ran =
+        run(args!["run", model, images, "--trace", trace, "--report", page, "--summary", summary]).exit(1);
+    assert_eq!(ran.stdout.lines().count(), 20);
+    for option in ["--trace", "--report"] {
+        let told = format!("error: cannot write {option} `");
+        assert!(ran.stderr.contains(&told) && ran.stderr.contains("No space left"), "{}", ran.stderr);
+    }
+    assert!(ran.stderr.contains("20 ok") && desk.summary("s.json")["items"]["ok"] == 20);
+    let ran = run(args!["run", model, images, "--summary", full("s2.json"), "--trace", desk.path("t2.json")])
+        .exit(1);
+    assert!(ran.stderr.contains("error: cannot write --summary `"), "{}", ran.stderr);
+    assert!(count(&events(&desk.path("t2.json")), |event| event["ph"] == "f") == 20);
 }

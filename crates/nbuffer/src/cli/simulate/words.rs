@@ -78,7 +78,9 @@ pub(super) fn described(args: &Args, chosen: &Chosen, streamed: &Streamed, summa
             &format!("mean {mean}, 99 % within {p99}, longest {max}; {planned} planned once all is in use"),
         );
     }
-    for advice in plan.advice() {
+    // What is said with the reason for downtime is not said again.
+    let why = summary.kernel.as_ref().and_then(|kernel| kernel.why.as_deref()).unwrap_or_default();
+    for advice in plan.advice().into_iter().filter(|advice| !why.contains(advice)) {
         row(&mut out, "advice", &advice);
     }
     out
