@@ -35,7 +35,8 @@
 //!
 //! This looks at one gap at a time. What it cannot see is that an item which the source brings at fixed times would have
 //! come no sooner if it had been asked for sooner: what kept the source from being asked has its share beside the
-//! source's. And a collision on a link that is not busy all the time counts, though it may only move idle time from one
+//! source's, and a source that takes less than a twentieth of the time from item to item is taken for one that works
+//! only when it is asked. And a collision on a link that is not busy all the time counts, though it may only move idle time from one
 //! gap to another. `tests/downtime` compares the main cause with the limit that plans give.
 
 mod cause;

@@ -7,6 +7,9 @@ use crate::measure::{Nanos, Stage};
 use crate::schedule::Sets;
 use crate::trace::Journey;
 
+/// A source that takes less than this part of the time from item to item does not keep a stream waiting.
+const SMALL_PART: Nanos = 20;
+
 /// Something that began, and not before something else had ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Begin {
@@ -251,13 +254,16 @@ impl Stretch<'_> {
         Afters::of([set, self.after_thread(item, time.start).filter(is_later), Some(taken)])
     }
 
-    /// The source brings an item when it has one, but no sooner than it is asked.
+    /// The source brings an item when it has one, but no sooner than it is asked. One that takes a small part of the time
+    /// from item to item, as to read a file, only does its work.
     fn before_source(&self, item: u32) -> Afters {
         let Some(source) = self.journey(item).source else { return Afters::default() };
+        let last = item.checked_sub(1).and_then(|before| self.journey(before).source);
+        let small = last.map_or(0, |last| source.end.saturating_sub(last.end) / SMALL_PART);
         let request = To::Begin(Begin::Request(item));
         let asked = After { at: source.start, what: For::Item, to: request };
         let came = After { at: source.end, what: For::Source, to: request };
-        Afters::of([(source.length() > TIE).then_some(came), Some(asked)])
+        Afters::of([(source.length() > small.max(TIE)).then_some(came), Some(asked)])
     }
 
     /// The source is asked for an item when there is a set and a thread for it, the item before is no longer held, and

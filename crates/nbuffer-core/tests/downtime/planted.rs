@@ -227,6 +227,39 @@ fn what_a_call_takes_before_its_write_is_the_calls_own() {
     assert_eq!((launch, write, read), (300.0 / 310.0, 5.0 / 310.0, 5.0 / 310.0));
 }
 
+/// One set of each kind on a queue, as a real run has it: a source that takes 40 us to read a file, and some time between
+/// everything. The source is asked late because there is no set, and so the set is what was waited for.
+#[test]
+fn a_source_that_is_asked_late_is_not_late() {
+    let sets = Sets::Split { inputs: 1, outputs: 1 };
+    let setup = Setup::from_setting(&setting([300.0, 500.0, 2000.0, 500.0, 25.0], sets, 1), 1, 0).unwrap();
+    let journey = |k: u64| {
+        let from = |us: Nanos, to: Nanos| Interval::new(1_000 * (3_680 * k + us), 1_000 * (3_680 * k + to));
+        Journey {
+            lane: Some(0),
+            input: Some(0),
+            output: Some(0),
+            source: Some(from(0, 40)),
+            preprocess: Some((0, from(50, 350))),
+            call: Some(Interval::at(from(0, 440).end)),
+            write: Some(from(550, 1_050)),
+            kernel: Some(from(1_050, 3_050)),
+            read: Some(from(3_050, 3_550)),
+            input_free: Some(from(0, 3_675).end),
+            landed: Some(from(0, 3_675).end),
+            // After the next item's preprocess, on the same thread.
+            postprocess: Some((0, from(3_680 + 360, 3_680 + 385))),
+            delivered: from(0, 3_680 + 430).end,
+            ..Journey::of(k)
+        }
+    };
+    let journeys: Vec<Journey> = (0..100).map(journey).collect();
+    let (trace, _) = traced(&setup, 2);
+    let downtime = Downtime::of(&Trace { head: journeys.len(), journeys, left_out: 0, ..trace });
+    assert!(downtime.by_cause.fraction(Cause::Buffers) > 0.7, "{:?}", downtime.by_cause);
+    assert!(downtime.by_cause.fraction(Cause::Source) < 0.05, "{:?}", downtime.by_cause);
+}
+
 #[test]
 fn the_longest_gap_is_where_the_source_stalled() {
     let setting = setting([50.0, 10.0, 100.0, 10.0, 50.0], JOINT, 4);
