@@ -46,6 +46,7 @@ mod core;
 mod element;
 mod error;
 mod instruction;
+pub mod kernels;
 mod launch;
 mod pipe;
 mod position;

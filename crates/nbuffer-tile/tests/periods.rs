@@ -71,7 +71,9 @@ fn period(profile: &Arc<Profile>, num_in: u32, num_out: u32, barriers: bool) -> 
 
 #[test]
 fn every_pair_of_nums_has_the_period_of_the_law() {
-    for [i, c, o] in [[12, 12, 12], [24, 12, 6], [6, 24, 12], [12, 6, 24], [30, 6, 6], [6, 6, 30], [18, 24, 30]] {
+    for [i, c, o] in
+        [[12, 12, 12], [24, 12, 6], [6, 24, 12], [12, 6, 24], [30, 6, 6], [6, 6, 30], [18, 24, 30]]
+    {
         let profile = profile(i, c, o);
         let [i, c, o] = [i, c, o].map(f64::from);
         for (num_in, num_out) in [(1, 1), (2, 1), (1, 2), (2, 2), (3, 2), (2, 3), (3, 3)] {

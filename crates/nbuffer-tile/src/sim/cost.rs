@@ -3,7 +3,7 @@
 use crate::element::DType;
 use crate::instruction::{Copy, Mmad, Operand, Route, Shape, Vector, VectorOp};
 use crate::position::Space;
-use crate::profile::Profile;
+use crate::profile::{CopyCurve, Profile};
 
 /// A vector instruction's cycles.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -76,18 +76,23 @@ fn cycles_of_repeat(profile: &Profile, op: VectorOp, dtype: DType) -> f64 {
 }
 
 impl Copy {
-    /// Cycles of a copy that has its way to itself.
-    pub(super) fn cost(&self, profile: &Profile) -> f64 {
+    /// Its curve, if it goes to or comes from global memory.
+    pub(super) fn curve<'a>(&self, profile: &'a Profile) -> Option<&'a CopyCurve> {
         let copies = &profile.copies;
-        let bytes = self.bytes();
         match self.route {
-            Route::In(Space::Ub) => copies.gm_to_ub.cycles(bytes),
-            Route::In(_) => copies.gm_to_l1.cycles(bytes),
-            Route::Out => copies.ub_to_gm.cycles(bytes),
-            Route::Fixpipe(_) => copies.l0c_to_gm.cycles(bytes),
-            Route::Load(Space::L0a) => bytes as f64 / copies.l1_to_l0a,
-            Route::Load(_) => bytes as f64 / copies.l1_to_l0b,
+            Route::In(Space::Ub) => Some(&copies.gm_to_ub),
+            Route::In(_) => Some(&copies.gm_to_l1),
+            Route::Out => Some(&copies.ub_to_gm),
+            Route::Fixpipe(_) => Some(&copies.l0c_to_gm),
+            Route::Load(_) => None,
         }
+    }
+
+    /// Cycles of a copy within the core.
+    pub(super) fn load_cycles(&self, profile: &Profile) -> f64 {
+        let copies = &profile.copies;
+        let rate = if self.route == Route::Load(Space::L0a) { copies.l1_to_l0a } else { copies.l1_to_l0b };
+        self.bytes() as f64 / rate
     }
 }
 

@@ -330,6 +330,11 @@ impl<'a> Engine<'a> {
             self.foresee(at, What::Wake(index, pipe));
             return false;
         }
+        if state.next_start > now {
+            let at = state.next_start;
+            self.foresee(at, What::Wake(index, pipe));
+            return false;
+        }
         match op {
             Op::Set(event, id) => {
                 if state.n_running > 0 {
@@ -338,6 +343,7 @@ impl<'a> Engine<'a> {
                 state.queue.pop_front();
                 let clock = core.watcher.set(pipe);
                 let at = now + profile.scalar.flag;
+                state.next_start = at;
                 let flag = Flag { at, clock, set_by: number };
                 core.flags[event.index() * IDS + usize::from(id)].push_back(flag);
                 self.keep_span(index, pipe, "SET_FLAG", number, now, now, None);
@@ -351,6 +357,7 @@ impl<'a> Engine<'a> {
                 }
                 let flag = flags.pop_front().expect("it is there");
                 state.queue.pop_front();
+                state.next_start = now + profile.scalar.flag;
                 core.watcher.waited(pipe, &flag.clock);
                 self.keep_span(index, pipe, "WAIT_FLAG", number, now, now, Some(flag.set_by));
             }
@@ -366,11 +373,6 @@ impl<'a> Engine<'a> {
             Op::Copy(_) | Op::Vector(_) | Op::Mmad(_) => {
                 let at_once = if pipe == Pipe::Mte2 { profile.copies.in_flight as usize } else { 1 };
                 if state.n_running >= at_once {
-                    return false;
-                }
-                if state.next_start > now {
-                    let at = state.next_start;
-                    self.foresee(at, What::Wake(index, pipe));
                     return false;
                 }
                 self.start(index, pipe);
@@ -419,13 +421,12 @@ impl<'a> Engine<'a> {
             Op::Copy(copy) => {
                 report.bytes += copy.bytes();
                 state.next_start = now + profile.copies.interval;
-                let cycles = copy.cost(profile);
-                if matches!(copy.route, Route::Load(_)) {
-                    self.foresee(now + cycles, What::Over(index, pipe, place));
-                } else {
+                if let Some(curve) = copy.curve(profile) {
                     let which = Which { core: index, pipe, slot: place };
-                    self.sharing.begin(now, which, copy, cycles, &mut self.changes);
+                    self.sharing.begin(now, which, copy, curve, &mut self.changes);
                     self.foresee_copies();
+                } else {
+                    self.foresee(now + copy.load_cycles(profile), What::Over(index, pipe, place));
                 }
             }
             Op::Vector(vector) => {

@@ -6,7 +6,7 @@
 
 use crate::instruction::Copy;
 use crate::pipe::Pipe;
-use crate::profile::Profile;
+use crate::profile::{CopyCurve, Profile};
 
 /// A copy under way.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +16,8 @@ pub(super) struct Transfer {
     is_far: bool,
     /// Bytes a cycle it asks for: its bytes over its cycles alone.
     demand: f64,
+    /// The same as a part of what its pipe can move on its way at most.
+    part: f64,
     /// Cycles left, as if it were alone.
     left: f64,
     speed: f64,
@@ -36,8 +38,7 @@ pub(super) struct Which {
 #[derive(Debug)]
 pub(super) struct Sharing {
     active: Vec<Transfer>,
-    /// Bytes a cycle: of each pipe, of a core, of L2, of global memory.
-    pipes: [f64; Pipe::ALL.len()],
+    /// Bytes a cycle: of a core, of L2, of global memory.
     core: f64,
     near: f64,
     far: f64,
@@ -55,34 +56,30 @@ impl Sharing {
     pub(super) fn new(profile: &Profile, fits_l2: bool) -> Self {
         let per_cycle = |bytes_per_s: f64| bytes_per_s / (profile.clock_mhz * 1e6);
         let far = per_cycle(profile.global.bytes_per_s);
-        let copies = &profile.copies;
-        let mut pipes = [f64::INFINITY; Pipe::ALL.len()];
-        pipes[Pipe::Mte2 as usize] = copies.gm_to_ub.peak.max(copies.gm_to_l1.peak);
-        pipes[Pipe::Mte3 as usize] = copies.ub_to_gm.peak;
-        pipes[Pipe::Fix as usize] = copies.l0c_to_gm.peak;
         Sharing {
             active: Vec::new(),
-            pipes,
             core: profile.global.core_bytes_per_cycle,
             near: if fits_l2 { per_cycle(profile.global.l2_bytes_per_s) } else { far },
             far,
         }
     }
 
-    /// A copy begins that takes `cycles` alone.
+    /// A copy begins.
     pub(super) fn begin(
         &mut self,
         now: f64,
         of: Which,
         copy: &Copy,
-        cycles: f64,
+        curve: &CopyCurve,
         foreseen: &mut Vec<Foreseen>,
     ) {
+        let cycles = curve.cycles(copy.bytes());
         let demand = if cycles > 0.0 { copy.bytes() as f64 / cycles } else { 0.0 };
         self.active.push(Transfer {
             of,
             is_far: copy.bypasses_l2,
             demand,
+            part: demand / curve.peak,
             left: cycles,
             // No speed yet: it gets one below.
             speed: f64::NAN,
@@ -103,17 +100,18 @@ impl Sharing {
 
     /// Gives everybody the speed that is right now.
     fn share(&mut self, now: f64, foreseen: &mut Vec<Foreseen>) {
-        let sum = |of: &dyn Fn(&Transfer) -> bool| -> f64 {
-            self.active.iter().filter(|transfer| of(transfer)).map(|transfer| transfer.demand).sum()
+        let total = |of: &dyn Fn(&Transfer) -> bool, what: fn(&Transfer) -> f64| -> f64 {
+            self.active.iter().filter(|transfer| of(transfer)).map(what).sum()
         };
+        let sum = |of: &dyn Fn(&Transfer) -> bool| total(of, |transfer| transfer.demand);
         let factor = |limit: f64, demand: f64| if demand > limit { limit / demand } else { 1.0 };
         let near = factor(self.near, sum(&|_| true));
         let far = factor(self.far, sum(&|transfer| transfer.is_far));
         let speed_of = |transfer: &Transfer| {
             let Which { core, pipe, .. } = transfer.of;
-            let on_pipe = sum(&|other| (other.of.core, other.of.pipe) == (core, pipe));
+            let on_pipe = total(&|other| (other.of.core, other.of.pipe) == (core, pipe), |other| other.part);
             let on_core = sum(&|other| other.of.core == core);
-            let own = factor(self.pipes[pipe as usize], on_pipe).min(factor(self.core, on_core)).min(near);
+            let own = factor(1.0, on_pipe).min(factor(self.core, on_core)).min(near);
             if transfer.is_far { own.min(far) } else { own }
         };
         let speeds: Vec<f64> = self.active.iter().map(speed_of).collect();
