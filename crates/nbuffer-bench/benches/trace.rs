@@ -103,7 +103,7 @@ fn in_a_pipeline(title: &str, items: u64, us: f64, rounds: usize) {
 }
 
 fn run(items: u64, us: f64, traced: bool) -> f64 {
-    let trace = traced.then_some(262_144);
+    let trace = traced.then_some(16_384);
     let options = Options { trace, ..Options::new(TOKENS, THREADS) };
     let stages = Around::new(move |x: u64| work(x, us / 2.0) + 1, move |x: u64| work(x, us / 2.0) ^ 5);
     let lane = Lane::closure(move |x: u64| work(x, us) * 3);

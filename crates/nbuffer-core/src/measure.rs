@@ -3,9 +3,12 @@
 //! Times are nanoseconds since the run began, on whichever clock the run used, so that a run in real time
 //! and one in virtual time are measured by the same code.
 
+mod buckets;
+
 use std::fmt;
 use std::ops::Sub;
 
+pub use buckets::{BOUNDS, Buckets};
 use hdrhistogram::Histogram;
 
 /// Nanoseconds since the run began.

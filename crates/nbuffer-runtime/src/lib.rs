@@ -28,5 +28,6 @@ pub use lane::{
 pub use model::Model;
 pub use nbuffer_core::schedule::{Sets, Transit};
 pub use pipeline::{
-    Canceller, Delivery, HostStages, Options, Pipeline, Report, SourceEnd, StartError, Timing,
+    Canceller, Delivery, HostStages, LaneSnapshot, Observer, Options, Pipeline, Places, Report, SetCounts,
+    Snapshot, SourceEnd, StartError, Timing,
 };

@@ -33,6 +33,12 @@ impl OnTheWay {
         self.lock().remove(&sequence).unwrap_or_default()
     }
 
+    /// The images of all batches before this one that have not ended.
+    pub(crate) fn images_before(&self, sequence: Sequence) -> u64 {
+        let batches = self.lock();
+        batches.iter().filter(|(of, _)| **of < sequence).map(|(_, batch)| batch.len() as u64).sum()
+    }
+
     /// Groups images into batches and notes them; the last batch may have fewer.
     pub(crate) fn batches(
         &self,

@@ -2,24 +2,25 @@
 
 use std::collections::VecDeque;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use nbuffer_core::plan::{Limits, Link, Overlap, SetBytes, Setting};
-use nbuffer_core::schedule::{ConfigError, Duplex, HostThreads, Order, Sequence, Sets};
+use nbuffer_core::schedule::{ConfigError, Duplex, HostThreads, Order, Sequence, Sets, Totals};
 use nbuffer_core::summary::{ChosenBy, Items, Summary};
 use nbuffer_core::tensor::TensorInfo;
 use nbuffer_core::trace::Trace;
 use nbuffer_core::tune::Goals;
 use nbuffer_runtime::{
     BoxError, Canceller, Delivery, Device, DeviceError, DeviceInfo, InputSet, ItemError, Lane, LaneOptions,
-    Model, Options, OutputSet, Pipeline, Program, SourceEnd, StartError,
+    Model, Observer, Options, OutputSet, Pipeline, Program, SourceEnd, StartError,
 };
 
 use crate::answer::{Answer, Reader};
 use crate::batch::{BatchFailed, ImageStages, OnTheWay};
 use crate::double_buffer::probe;
 use crate::image::{ImageError, ImagePreprocess};
+use crate::metrics::Metrics;
 use crate::summarise::summarise;
 
 /// How many buffer sets a lane gets.
@@ -312,6 +313,7 @@ impl Job {
         let facts = Facts {
             model: self.model.name.clone(),
             devices: self.parts.iter().map(|part| part.info.name.clone()).collect(),
+            lane_devices: self.parts.iter().flat_map(|p| vec![p.info.name.clone(); p.lanes]).collect(),
             engine: self.parts[0].program.engine(),
             lanes: lanes.len(),
             computing_lanes: lanes.iter().filter(|lane| lane.computes()).count(),
@@ -330,11 +332,13 @@ impl Job {
             duplex: self.parts.iter().map(|part| (part.lanes, part.duplex())).collect(),
         };
         let pipeline = Pipeline::start(source, self.stages, lanes, &self.options)?;
+        facts.tell(&self.options);
         Ok(Running {
             pipeline,
             on_the_way,
             ready: VecDeque::new(),
-            items: Items::default(),
+            items: Count::default(),
+            has_ended: false,
             facts,
             programs: self.parts.into_iter().map(|part| part.program).collect(),
         })
@@ -442,6 +446,8 @@ fn available_memory() -> Option<u64> {
 pub(crate) struct Facts {
     pub(crate) model: String,
     pub(crate) devices: Vec<String>,
+    /// The device of each lane.
+    pub(crate) lane_devices: Vec<String>,
     pub(crate) engine: Option<String>,
     pub(crate) lanes: usize,
     /// Lanes that compute on this machine's cores.
@@ -461,6 +467,33 @@ pub(crate) struct Facts {
     pub(crate) setting: Option<Setting>,
     /// Of each device, how many lanes it has and how its link works.
     pub(crate) duplex: Vec<(usize, Duplex)>,
+}
+
+impl Facts {
+    fn tell(&self, options: &Options) {
+        tracing::info!(
+            model = self.model,
+            device = self.devices.join(" + "),
+            engine = self.engine,
+            lanes = self.lanes,
+            inputs = options.sets.inputs(),
+            outputs = options.sets.outputs(),
+            host_threads = options.host_threads,
+            double_buffer = self.double_buffer,
+            batch = self.batch,
+            "run started"
+        );
+    }
+}
+
+/// Images by what became of them, as far as they have been handed out.
+#[derive(Clone, Default)]
+struct Count(Arc<Mutex<Items>>);
+
+impl Count {
+    fn lock(&self) -> MutexGuard<'_, Items> {
+        self.0.lock().expect("nothing panics while it holds this lock")
+    }
 }
 
 /// What became of one image.
@@ -488,7 +521,8 @@ pub struct Running {
     pipeline: Pipeline<ImageStages>,
     on_the_way: OnTheWay,
     ready: VecDeque<Finished>,
-    items: Items,
+    items: Count,
+    has_ended: bool,
     facts: Facts,
     programs: Vec<Arc<dyn Program>>,
 }
@@ -503,7 +537,28 @@ impl Running {
     pub fn summary(&self) -> Summary {
         let report = self.pipeline.report();
         let remarks = self.programs.iter().flat_map(|program| program.remarks());
-        summarise(&self.facts, &report, self.items, remarks.collect())
+        summarise(&self.facts, &report, *self.items.lock(), remarks.collect())
+    }
+
+    /// A handle that looks at the job's pipeline from anywhere. To it, a batch is one item.
+    pub fn observer(&self) -> Observer {
+        self.pipeline.observer()
+    }
+
+    /// The figures of the job, as often as they are asked for while it runs. Items are images; one counts as ended
+    /// once this iterator has been asked for it.
+    pub fn metrics(&self) -> Metrics {
+        let Facts { model, devices, engine, batch, .. } = &self.facts;
+        let mut info = vec![("model", model.clone()), ("device", devices.join(" + "))];
+        info.extend(engine.clone().map(|engine| ("engine", engine)));
+        info.push(("batch", batch.to_string()));
+        let (items, on_the_way) = (self.items.clone(), self.on_the_way.clone());
+        Metrics::new(self.observer(), info).of_run(self.facts.lane_devices.clone(), move |snapshot| {
+            // One lock over both, as in `arrive`, so that no image is in neither or in both.
+            let ended = items.lock();
+            let taken = ended.taken + on_the_way.images_before(snapshot.totals.taken);
+            Totals { taken, ok: ended.ok, failed: ended.failed, cancelled: ended.cancelled }
+        })
     }
 
     /// What each item did when, as far as [`Settings::trace`] keeps it; with a batch, what each call did. Complete once
@@ -540,7 +595,29 @@ impl Running {
         }
     }
 
+    /// Says how it went, once.
+    fn end(&mut self) {
+        if std::mem::replace(&mut self.has_ended, true) || !tracing::enabled!(tracing::Level::INFO) {
+            return;
+        }
+        let Summary { items, wall_s, items_per_s, plan, kernel, interrupted, .. } = self.summary();
+        tracing::info!(
+            taken = items.taken,
+            ok = items.ok,
+            failed = items.failed,
+            cancelled = items.cancelled,
+            interrupted,
+            wall_s,
+            items_per_s,
+            downtime_fraction = kernel.map(|kernel| kernel.downtime_fraction),
+            binding = plan.as_ref().map(|plan| plan.binding.as_ref()),
+            efficiency = plan.as_ref().and_then(|plan| Some(plan.reached?.efficiency)),
+            "run ended"
+        );
+    }
+
     fn arrive(&mut self, Delivery { sequence, result }: Delivery<crate::batch::Answers>) {
+        let mut items = self.items.lock();
         let batch = self.on_the_way.arrived(sequence);
         let first = sequence * self.facts.batch as u64;
         let results: Vec<Result<Answer, Failure>> = match result {
@@ -554,11 +631,14 @@ impl Running {
             },
         };
         for ((path, result), sequence) in batch.into_iter().zip(results).zip(first..) {
-            self.items.taken += 1;
+            items.taken += 1;
             match &result {
-                Ok(_) => self.items.ok += 1,
-                Err(Failure::Failed(_)) => self.items.failed += 1,
-                Err(Failure::Cancelled) => self.items.cancelled += 1,
+                Ok(_) => items.ok += 1,
+                Err(Failure::Failed(error)) => {
+                    tracing::warn!(sequence, path = %path.display(), error, "item failed");
+                    items.failed += 1;
+                }
+                Err(Failure::Cancelled) => items.cancelled += 1,
             }
             self.ready.push_back(Finished { sequence, path, result });
         }
@@ -570,8 +650,13 @@ impl Iterator for Running {
 
     fn next(&mut self) -> Option<Finished> {
         while self.ready.is_empty() {
-            let delivery = self.pipeline.next_delivery()?;
-            self.arrive(delivery);
+            match self.pipeline.next_delivery() {
+                Some(delivery) => self.arrive(delivery),
+                None => {
+                    self.end();
+                    return None;
+                }
+            }
         }
         self.ready.pop_front()
     }

@@ -28,8 +28,12 @@ pub mod image;
 pub mod inputs;
 mod job;
 mod labels;
+pub mod metrics;
 mod open;
+#[cfg(feature = "otel")]
+pub mod otel;
 mod summarise;
+pub mod trace_file;
 
 pub use answer::{Answer, Class, OutputDigest};
 pub use job::{Buffering, Failure, Finished, Job, JobError, Running, Settings};

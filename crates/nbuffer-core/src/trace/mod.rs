@@ -4,10 +4,12 @@
 //! what it kept. A real run and one in virtual time fill the same tracer.
 //!
 //! A [`Span`] says that a [`Unit`] was busy with one stage of one item. [`Timeline`] draws spans as text, a
-//! row a unit; it is [`Layout`] with characters, and other drawings start from that same layout.
+//! row a unit; it is [`Layout`] with characters, and other drawings start from that same layout. [`events`] are what
+//! trace files are written from.
 
 pub mod axis;
 mod cut;
+pub mod events;
 mod journey;
 pub mod layout;
 mod moment;

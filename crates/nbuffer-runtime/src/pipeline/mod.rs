@@ -5,6 +5,7 @@ mod options;
 mod pace;
 mod passage;
 mod report;
+mod snapshot;
 mod state;
 mod step;
 mod sync;
@@ -25,6 +26,7 @@ use crate::item_error::{BoxError, ItemError};
 use crate::lane::{Calls, Lane};
 pub use options::{Options, Timing};
 pub use report::{Report, SourceEnd};
+pub use snapshot::{LaneSnapshot, Observer, Places, SetCounts, Snapshot};
 use state::{Ring, State};
 use worker::Shared;
 
@@ -193,6 +195,20 @@ impl<H: HostStages> Pipeline<H> {
                 shared.cancel();
             }
         }))
+    }
+
+    /// A handle that looks at this pipeline from anywhere, for instance to export metrics.
+    pub fn observer(&self) -> Observer {
+        Observer::of(&self.shared)
+    }
+
+    /// How the run stands at this moment. Cheap: nothing is copied that grows with the run.
+    ///
+    /// # Panics
+    ///
+    /// If a thread of this pipeline hit a bug in nbuffer.
+    pub fn snapshot(&self) -> Snapshot {
+        self.shared.snapshot().expect(worker::BUG)
     }
 
     /// What each item did when, as far as [`Options::trace`] keeps it. Each lane counts as a compute unit with a

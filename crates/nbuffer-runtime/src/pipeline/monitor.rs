@@ -48,6 +48,7 @@ fn watch<H: HostStages>(
                     since as f64 / 1e9,
                     limit.as_secs_f64()
                 );
+                tracing::warn!(lane, item, limit_s = limit.as_secs_f64(), "the watchdog gives a call up");
                 shared.lose(&mut crew, lane, DeviceError::Lost { why });
             }
         }
@@ -59,6 +60,7 @@ fn watch<H: HostStages>(
                 _ => Some((Instant::now(), taken)),
             };
             if paused.is_some_and(|(since, _)| since.elapsed() >= limit) {
+                tracing::debug!(taken, "the source has paused: lanes are flushed");
                 crew.state.schedule.report(Event::Idle);
                 shared.call_for_help(&mut crew, false);
                 paused = None;

@@ -188,6 +188,7 @@ impl<H: HostStages> State<H> {
             self.sampled = true;
         }
         if let Err(message) = &item {
+            tracing::error!(panic = %message, "the source panicked");
             self.source_end = SourceEnd::Panicked(message.clone());
         }
         self.held = Some(item);
@@ -346,6 +347,7 @@ impl<H: HostStages> State<H> {
         if self.lost_error(lane).is_some() {
             return;
         }
+        tracing::error!(lane, %error, "lane lost");
         let error = Arc::new(error);
         self.lost.push((lane, Arc::clone(&error)));
         self.note(|| What::LaneLost { lane, why: error.to_string() });
@@ -376,6 +378,11 @@ impl<H: HostStages> State<H> {
 
     fn is_in_flight(&self, id: Transit) -> bool {
         self.schedule.outputs(id.lane())[id.output()] == SetState::InFlight(id.sequence())
+    }
+
+    /// What was measured so far.
+    pub(super) fn measures(&self) -> &Measures {
+        &self.measures
     }
 
     /// Counts and sums of what was measured so far.
@@ -428,6 +435,7 @@ impl<H: HostStages> State<H> {
 
     fn put(&mut self, sequence: Sequence, result: Result<H::Output, ItemError>) {
         if let Err(error) = &result {
+            tracing::debug!(sequence, error = error.cause(), "item failed");
             self.note(|| What::Failed { sequence, why: error.chain() });
         }
         self.passages.of(sequence).result = Some(result);

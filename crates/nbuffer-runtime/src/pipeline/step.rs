@@ -46,7 +46,10 @@ impl<H: HostStages> Shared<H> {
             Command::Take => self.take(crew, me),
             Command::Preprocess(slot) => self.preprocess(crew, slot),
             Command::Submit(id) => self.call(crew, id.lane(), Some(id), me),
-            Command::Flush(lane) => self.call(crew, lane, None, me),
+            Command::Flush(lane) => {
+                tracing::debug!(lane, "flush call");
+                self.call(crew, lane, None, me)
+            }
             Command::Postprocess(slot) => self.postprocess(crew, slot),
         }
     }

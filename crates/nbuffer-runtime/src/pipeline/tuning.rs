@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use nbuffer_core::tune::{Goals, Tuner};
+use nbuffer_core::tune::{Decision, Goals, Tuner};
 
 use super::HostStages;
 use super::state::nanos;
@@ -35,9 +35,11 @@ fn tune<H: HostStages>(shared: &Arc<Shared<H>>, mut tuner: Tuner) {
                     decision.why = format!("{}; no more buffer sets: {error}", decision.why);
                     tuner.keep_sets();
                 }
+                tell(&decision);
                 shared.lock().state.decided(decision);
             }
             Err(error) => {
+                tracing::error!(%error, "the stream cannot be run as asked");
                 shared.refuse(&error.to_string());
                 return;
             }
@@ -48,4 +50,10 @@ fn tune<H: HostStages>(shared: &Arc<Shared<H>>, mut tuner: Tuner) {
         }
         crew = shared.monitor.wait_timeout(crew, TICK).expect(BUG).0;
     }
+}
+
+fn tell(decision: &Decision) {
+    let Decision { items, sets, host_threads, why, .. } = decision;
+    let (inputs, outputs) = (sets.inputs(), sets.outputs());
+    tracing::info!(items, inputs, outputs, host_threads, why, "buffer sets and host threads chosen");
 }

@@ -247,6 +247,7 @@ impl<H: HostStages> Shared<H> {
             }
         });
         let opened = lanes.into_iter().enumerate().map(|(index, lane)| {
+            tracing::debug!(lane = index, blocks = matches!(lane, Calls::Blocking(_)), "lane opened");
             let kind = match lane {
                 Calls::Blocking(lane) => LaneKind::Blocking(Some(lane)),
                 Calls::Queued(open) => {
@@ -273,6 +274,11 @@ impl<H: HostStages> Shared<H> {
     /// If a thread panicked under the lock: nbuffer has a bug, and going on could lose items.
     pub(super) fn lock(&self) -> MutexGuard<'_, Crew<H>> {
         self.crew.lock().expect(BUG)
+    }
+
+    /// The same for who only looks: `None` if a thread panicked under the lock.
+    pub(super) fn look(&self) -> Option<MutexGuard<'_, Crew<H>>> {
+        self.crew.lock().ok()
     }
 
     pub(super) fn epoch(&self) -> Instant {

@@ -8,13 +8,11 @@ macro_rules! say {
     }};
 }
 
-/// Says something on stderr. Where nobody reads that, as behind `2>&1 | head`, the run goes on; `eprintln!`
-/// would panic.
+/// Says something on stderr: see [`log::tell`].
 macro_rules! tell {
-    ($($arg:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($arg)*);
-    }};
+    ($($arg:tt)*) => {
+        crate::cli::log::tell(format_args!($($arg)*))
+    };
 }
 
 mod bench;
@@ -23,6 +21,7 @@ mod devices;
 mod duration;
 mod inspect;
 mod interrupt;
+mod log;
 mod picture;
 mod plan;
 mod run;
@@ -31,6 +30,7 @@ mod simulate;
 mod sink;
 mod sweep;
 mod table;
+mod trace;
 mod values;
 mod workload;
 
@@ -47,6 +47,8 @@ use clap::{Parser, Subcommand};
 #[command(after_help = "Exit status: 0 all items ok; 1 some items failed (every other result is there); \
     2 the command or the set-up is wrong; 130 interrupted (finished results are written).")]
 struct Cli {
+    #[command(flatten)]
+    log: log::Args,
     #[command(subcommand)]
     command: Command,
 }
@@ -89,20 +91,9 @@ fn emit(text: &str) -> anyhow::Result<Status> {
 pub(crate) fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            // Help and version are data, and a reader may have closed stdout: nothing to be done about that.
-            let _ = error.print();
-            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-        }
+        Err(error) => return unread(&error),
     };
-    let status = match cli.command {
-        Command::Run(args) => run::main(&args),
-        Command::Bench(args) => bench::main(&args),
-        Command::Plan(args) => plan::main(&args),
-        Command::Simulate(args) => simulate::main(&args),
-        Command::Inspect(args) => inspect::main(&args),
-        Command::Devices(args) => devices::main(&args),
-    };
+    let status = cli.log.begin().and_then(|()| run(cli.command));
     match status {
         Ok(Status::Ok) => ExitCode::SUCCESS,
         Ok(Status::SomeFailed) => ExitCode::from(1),
@@ -112,5 +103,31 @@ pub(crate) fn main() -> ExitCode {
             tell!("error: {error:#}");
             ExitCode::from(2)
         }
+    }
+}
+
+/// What there is to say to a command line that is no command.
+fn unread(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() {
+        // Help and version are data, and a reader may have closed stdout: nothing to be done about that.
+        let _ = error.print();
+        return ExitCode::SUCCESS;
+    }
+    if log::begin_unread().is_ok() && log::is_on() {
+        tell!("{}", error.to_string().trim_end());
+    } else {
+        let _ = error.print();
+    }
+    ExitCode::from(2)
+}
+
+fn run(command: Command) -> anyhow::Result<Status> {
+    match command {
+        Command::Run(args) => run::main(&args),
+        Command::Bench(args) => bench::main(&args),
+        Command::Plan(args) => plan::main(&args),
+        Command::Simulate(args) => simulate::main(&args),
+        Command::Inspect(args) => inspect::main(&args),
+        Command::Devices(args) => devices::main(&args),
     }
 }

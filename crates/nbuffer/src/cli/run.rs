@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use nbuffer::metrics::{Listener, Server};
+#[cfg(feature = "otel")]
+use nbuffer::otel::Collector;
 use nbuffer::schedule::Order;
 use nbuffer::summary::Summary;
 use nbuffer::trace::Trace;
@@ -18,7 +21,7 @@ use super::picture::{Out, PictureArgs};
 use super::sink::{self, Pace, Reach, Sink};
 use super::values::{AutoOr, OrderArg, Switch};
 use super::workload::Workload;
-use super::{Status, interrupt, picture, table};
+use super::{Status, interrupt, log, picture, table};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -45,6 +48,13 @@ pub(super) struct Args {
     /// Write the summary as JSON
     #[arg(long, value_name = "FILE.json")]
     summary: Option<PathBuf>,
+    /// Serve live figures for Prometheus at http://HOST:PORT/metrics while the run goes on; port 0 is any free one
+    #[arg(long, value_name = "HOST:PORT")]
+    metrics: Option<String>,
+    /// Send spans and metrics of the run to the OpenTelemetry collector at http://HOST:PORT, over OTLP/HTTP
+    #[cfg(feature = "otel")]
+    #[arg(long, value_name = "ENDPOINT")]
+    otel: Option<String>,
     /// No results on stdout, no progress bar, no closing table
     #[arg(long, short)]
     quiet: bool,
@@ -61,14 +71,21 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     // Files are opened before anything runs: a path that cannot be written must not cost a run.
     let sink = Sink::open(args.output.as_deref(), args.quiet, source.pace())?;
     let summary_file = args.summary.as_deref().map(|path| create(path, "--summary")).transpose()?;
+    let metrics = args.metrics.as_deref().map(Listener::bind).transpose().context("--metrics")?;
+    #[cfg(feature = "otel")]
+    let collector = args.otel.as_deref().map(Collector::new).transpose().context("--otel")?;
     let progress = progress(source.count, args.quiet);
     let labels = settings.labels.or_else(|| model.labels.clone()).unwrap_or_default();
 
-    let running = job.run(source.images)?;
+    let mut running = job.run(source.images)?;
     sink.begin()?;
     interrupt::cancels(running.canceller())?;
-    let finished = collect(running, sink, &progress, &labels)?;
+    let served = metrics.map(|listener| serve(listener, &running)).transpose()?;
+    #[cfg(feature = "otel")]
+    let export = collector.map(|collector| collector.watch(&running));
+    let finished = collect(&mut running, sink, &progress, &labels)?;
     progress.finish_and_clear();
+    drop(served);
 
     if let (Some(mut file), Some(path)) = (summary_file, &args.summary) {
         sink::begin(&file)
@@ -76,10 +93,10 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
             .and_then(|()| file.write_all(b"\n"))
             .with_context(|| format!("cannot write --summary `{}`", path.display()))?;
     }
-    if let Some(trace) = &finished.trace {
+    if let Some(trace) = finished.trace.as_ref().filter(|_| args.picture.timeline) {
         tell!("{}", args.picture.draw(trace, Out::Stderr));
     }
-    if !args.quiet {
+    if !args.quiet && !log::is_on() {
         tell!("{}", table::closing(&finished.summary).trim_end());
     }
     let unread = source.unread.get().map(|error| format!("cannot read stdin: {error}"));
@@ -87,9 +104,15 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     if let Some(why) = &cut_short {
         tell!("error: the run ended early: {why}");
     }
-    if finished.unlisted > 0 {
+    if finished.unlisted > 0 && !log::is_on() {
         tell!("note: {} more items failed and are not listed; --output lists all", finished.unlisted);
     }
+    // After all else: a collector that does not answer keeps no result waiting.
+    #[cfg(feature = "otel")]
+    if let Some(Err(why)) = export.map(|export| export.finish(&finished.summary, finished.trace.as_ref())) {
+        tell!("note: --otel: {why}");
+    }
+    drop(running);
     let items = finished.summary.items;
     assert_eq!(items.taken, items.ok + items.failed + items.cancelled, "every item ends exactly once");
     Ok(if finished.refused {
@@ -115,9 +138,17 @@ fn settings(args: &Args, model: &Model) -> anyhow::Result<Settings> {
             OrderArg::InOrder => Order::InOrder,
             OrderArg::Completed => Order::Completed,
         },
-        trace: args.picture.timeline.then_some(picture::JOURNEYS),
+        trace: is_traced(args).then_some(picture::JOURNEYS),
         ..args.workload.settings(model)?
     })
+}
+
+fn is_traced(args: &Args) -> bool {
+    #[cfg(feature = "otel")]
+    let exported = args.otel.is_some();
+    #[cfg(not(feature = "otel"))]
+    let exported = false;
+    args.picture.timeline || exported
 }
 
 struct Source {
@@ -162,7 +193,7 @@ fn create(path: &Path, option: &str) -> anyhow::Result<File> {
 }
 
 fn progress(count: Option<u64>, quiet: bool) -> ProgressBar {
-    if quiet || !std::io::stderr().is_terminal() {
+    if quiet || log::is_on() || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
     let style = match count {
@@ -173,6 +204,11 @@ fn progress(count: Option<u64>, quiet: bool) -> ProgressBar {
     bar.set_style(ProgressStyle::with_template(style).expect("the template is valid"));
     bar.enable_steady_tick(Duration::from_millis(100));
     bar
+}
+
+fn serve(listener: Listener, running: &Running) -> anyhow::Result<Server> {
+    tell!("metrics are at {}", listener.url());
+    listener.serve(running.metrics()).context("--metrics: no thread can be started")
 }
 
 struct Collected {
@@ -189,7 +225,7 @@ struct Collected {
 const LISTED: u64 = 20;
 
 fn collect(
-    mut running: Running,
+    running: &mut Running,
     mut sink: Sink,
     progress: &ProgressBar,
     labels: &[String],
@@ -199,7 +235,7 @@ fn collect(
     while let Some(item) = running.next() {
         if let Err(Failure::Failed(why)) = &item.result {
             failures += 1;
-            if failures <= LISTED {
+            if failures <= LISTED && !log::is_on() {
                 let Finished { sequence, path, .. } = &item;
                 progress.suspend(|| tell!("error: item {sequence} (`{}`): {why}", path.display()));
             }

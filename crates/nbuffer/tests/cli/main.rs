@@ -7,8 +7,13 @@ mod failures;
 mod files;
 mod fixtures;
 mod inspects;
+mod logs;
+mod metrics;
+#[cfg(feature = "otel")]
+mod otel;
 mod plan;
 mod process;
 mod refusals;
 mod simulate;
 mod stdin;
+mod trace;

@@ -16,7 +16,7 @@ pub(super) struct ChaosArgs {
     /// (10000000 unless said otherwise), and check every promise of the schedule at every step
     #[arg(long, value_name = "ITEMS", value_parser = at_least_one, num_args = 0..=1)]
     #[arg(default_missing_value = "10000000", allow_negative_numbers = true)]
-    #[arg(conflicts_with_all = ["items", "json", "sweep", "csv", "svg", "timeline", "width", "ascii", "color"])]
+    #[arg(conflicts_with_all = ["items", "json", "sweep", "csv", "svg", "trace", "timeline", "width", "ascii", "color"])]
     #[arg(conflicts_with_all = ["fail", "stall", "lose_lane", "cancel_at", "host_change"])]
     pub(super) chaos: Option<u64>,
     /// Only this stream of the seed: to repeat one in which a promise did not hold

@@ -6,9 +6,11 @@ mod faults;
 mod stream;
 mod words;
 
+use std::path::PathBuf;
+
 use anyhow::bail;
 use nbuffer::plan::{Plan, Setting};
-use nbuffer::trace::Tracer;
+use nbuffer::trace::Trace;
 use nbuffer::virtual_time::{Setup, SetupError};
 
 use self::chaos::ChaosArgs;
@@ -18,6 +20,7 @@ use super::picture::{JOURNEYS, Out, PictureArgs};
 use super::plan::sets;
 use super::setting::{Chosen, SettingArgs, named};
 use super::sweep::{Outcome, Sweep, SweepArgs};
+use super::trace::{ITEMS_MAX, TraceFile};
 use super::values::at_least_one;
 use super::{Status, emit};
 
@@ -25,7 +28,8 @@ use super::{Status, emit};
 #[command(
     mut_arg("timeline", |timeline| timeline.conflicts_with("sweep")),
     after_help = "Example: nbuffer simulate --ip 4ms --w 500us --k 2ms --r 500us --op 1ms --buffers 4 --timeline\n\n\
-        Exit status: 0 whatever becomes of the items; 1 if a promise does not hold (--chaos); 2 if the command is wrong."
+        Exit status: 0 whatever becomes of the items; 1 if a promise does not hold (--chaos), or the trace could not be \
+        written (all else is there); 2 if the command is wrong."
 )]
 pub(super) struct Args {
     /// How many items the source gives [default: 100, and 1000 in each setting of a sweep]
@@ -39,6 +43,9 @@ pub(super) struct Args {
     /// As JSON, in the format of a run's summary
     #[arg(long, conflicts_with = "timeline")]
     json: bool,
+    /// Write what happened when, for ui.perfetto.dev or chrome://tracing: .json, or .pftrace, which is smaller
+    #[arg(long, value_name = "FILE", conflicts_with = "sweep")]
+    trace: Option<PathBuf>,
     // Their headings hold for all that follows, so that flags without one come first.
     #[command(flatten)]
     picture: PictureArgs,
@@ -68,21 +75,23 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
         return swept(args, sweep, &chosen);
     }
     let stream = stream(args, &chosen.setting, chosen.buffers_auto)?;
-    let mut tracer = args.picture.timeline.then(|| Tracer::new(JOURNEYS, stream.setup.schedule.window));
-    let streamed = match &mut tracer {
-        Some(tracer) => stream.run(tracer)?,
-        None => stream.run(())?,
-    };
+    let file = args.trace.as_deref().map(TraceFile::open).transpose()?;
+    let (streamed, trace) = stream.traced(if file.is_some() { ITEMS_MAX } else { JOURNEYS })?;
+    emit(&said(args, &chosen, &streamed, &trace)?)?;
+    Ok(file.map_or(Status::Ok, |file| file.write(&trace)))
+}
+
+/// What became of the stream, in the form that is asked for.
+fn said(args: &Args, chosen: &Chosen, streamed: &Streamed, trace: &Trace) -> anyhow::Result<String> {
     if args.json {
-        let summary = words::summary(args, &chosen, &streamed);
-        return emit(&(serde_json::to_string_pretty(&summary)? + "\n"));
+        let summary = words::summary(args, chosen, streamed);
+        return Ok(serde_json::to_string_pretty(&summary)? + "\n");
     }
-    let mut text = words::headline(&streamed);
-    if let Some(tracer) = tracer {
-        let trace = tracer.trace(stream.setup.topology());
-        text += &format!("\n{}", args.picture.draw(&trace, Out::Stdout));
+    let mut text = words::headline(streamed);
+    if args.picture.timeline {
+        text += &format!("\n{}", args.picture.draw(trace, Out::Stdout));
     }
-    emit(&(text + &words::described(args, &chosen, &streamed)))
+    Ok(text + &words::described(args, chosen, streamed))
 }
 
 impl Args {

@@ -3,6 +3,7 @@
 use nbuffer::measure::{Nanos, Tallies};
 use nbuffer::plan::{Overlap, Plan, Setting, StageTimes};
 use nbuffer::schedule::{LIMIT, Sequence, Sets};
+use nbuffer::trace::{Trace, Tracer, What};
 use nbuffer::tune::{Decision, Goals, Tuner};
 use nbuffer::virtual_time::{Run, Setup, Simulation, Watch};
 
@@ -64,6 +65,25 @@ pub(super) fn at_first(setting: &Setting) -> anyhow::Result<Setting> {
 impl Stream {
     /// Simulates it.
     pub(super) fn run(&self, watch: impl Watch) -> anyhow::Result<Streamed> {
+        self.run_and_tell(watch, |_, _| {})
+    }
+
+    /// Simulates it, and keeps what so many items do when.
+    pub(super) fn traced(&self, journeys: usize) -> anyhow::Result<(Streamed, Trace)> {
+        let mut tracer = Tracer::new(journeys, self.setup.schedule.window);
+        let streamed = self.run_and_tell(&mut tracer, |tracer, decision| {
+            let Decision { at, sets, host_threads, ref why, .. } = *decision;
+            tracer.moment(at, What::Chosen { sets, host_threads, why: why.clone() });
+        })?;
+        Ok((streamed, tracer.trace(self.setup.topology())))
+    }
+
+    /// Also tells every decision, before it is carried out.
+    fn run_and_tell<W: Watch>(
+        &self,
+        watch: W,
+        decided: impl Fn(&mut W, &Decision),
+    ) -> anyhow::Result<Streamed> {
         let mut simulation = Simulation::watched(&self.setup, watch).map_err(named_setup)?;
         let goals = Goals { setting: self.setting, sets: true, host_threads_max: None };
         let mut tuner = self.tuned.then(|| Tuner::new(goals));
@@ -77,6 +97,7 @@ impl Stream {
                 next_look = now + TICK;
                 let decision = tuner.look(now, &simulation.measures().tallies()).map_err(named)?;
                 if let Some(decision) = decision {
+                    decided(simulation.watch(), &decision);
                     resize(&mut simulation, decision.sets)?;
                     window.begin(&simulation);
                     decisions.push(decision);
@@ -102,9 +123,12 @@ fn resize<W: Watch>(simulation: &mut Simulation<W>, sets: Sets) -> anyhow::Resul
     for lane in 0..lanes {
         simulation.resize(lane, sets)?;
     }
-    let places = sets.items_max().saturating_mul(lanes).saturating_mul(2).min(LIMIT);
-    simulation.grow_window(places)?;
+    simulation.grow_window(window_places(sets, lanes))?;
     Ok(())
+}
+
+fn window_places(sets: Sets, lanes: usize) -> usize {
+    sets.items_max().saturating_mul(lanes).saturating_mul(2).min(LIMIT)
 }
 
 /// Kernels of each lane that a steady state needs, as in the summary of a real run.
