@@ -8,6 +8,7 @@ use crate::error::{ErrorKind, KernelError};
 use crate::instruction::{Copy, Op, Route};
 use crate::position::Space;
 use crate::tensor::{GlobalTensor, Local};
+use crate::vector::check_bounds;
 
 /// A strided copy in blocks (`DataCopyParams`). Lengths and gaps are in blocks of 32 bytes; a gap is from the end of one block to the
 /// start of the next.
@@ -49,7 +50,7 @@ pub struct Pad<T> {
 }
 
 /// The most blocks of a copy, and bytes of a padded block (vendor documents on DataCopy and DataCopyPad).
-const BLOCKS_MAX: u16 = 4095;
+pub(crate) const BLOCKS_MAX: u16 = 4095;
 const PAD_LEN_MAX: u32 = 2_097_151;
 
 impl Core {
@@ -147,11 +148,11 @@ impl Core {
             sides = (left * size as u8, right * size as u8);
             filler[..size as usize].copy_from_slice(bytemuck::bytes_of(&value));
         }
-        let near = (params.block_len + u32::from(sides.0) + u32::from(sides.1)).next_multiple_of(32);
+        let near = u64::from(params.block_len) + u64::from(sides.0) + u64::from(sides.1);
         let copy = Copy {
             pad: sides,
             filler: pad.map(|_| filler),
-            near_stride: near + 32 * params.dst_gap,
+            near_stride: near.next_multiple_of(32) + 32 * u64::from(params.dst_gap),
             far_stride: u64::from(params.block_len) + u64::from(params.src_gap),
             ..self.padded(dst, src, params, Route::In(dst.space), at)?
         };
@@ -174,7 +175,7 @@ impl Core {
     ) -> Result<(), KernelError> {
         let at = Location::caller();
         let copy = Copy {
-            near_stride: params.block_len.next_multiple_of(32) + 32 * params.src_gap,
+            near_stride: u64::from(params.block_len).next_multiple_of(32) + 32 * u64::from(params.src_gap),
             far_stride: u64::from(params.block_len) + u64::from(params.dst_gap),
             ..self.padded(src, dst, params, Route::Out, at)?
         };
@@ -195,8 +196,8 @@ impl Core {
         if !bytes.is_multiple_of(32) {
             return Err(KernelError::new(ErrorKind::RoundedDown { count: count.into(), dtype, bytes }, at));
         }
-        let copy = self.begin(near, far, route, at)?;
-        let copy = Copy { blocks: 1, len: bytes as u32, ..copy };
+        check_bounds("the local tensor", count.into(), near.count.into(), dtype, at)?;
+        let copy = Copy { blocks: 1, len: bytes as u32, ..self.begin(near, far, route, at)? };
         self.check_extents(&copy, near, far, at)?;
         Ok(copy)
     }
@@ -212,12 +213,12 @@ impl Core {
         let DataCopyParams { block_count, block_len, src_gap, dst_gap } = params;
         check_range(block_count <= BLOCKS_MAX, "block_count", block_count.into(), "up to 4095", at)?;
         let (near_gap, far_gap) = if is_in { (dst_gap, src_gap) } else { (src_gap, dst_gap) };
-        let stride = |gap: u16| 32 * (u32::from(block_len) + u32::from(gap));
+        let stride = |gap: u16| 32 * (u64::from(block_len) + u64::from(gap));
         let copy = Copy {
             blocks: block_count,
             len: 32 * u32::from(block_len),
             near_stride: stride(near_gap),
-            far_stride: stride(far_gap).into(),
+            far_stride: stride(far_gap),
             ..self.begin(near, far, if is_in { Route::In(near.space) } else { Route::Out }, at)?
         };
         self.check_extents(&copy, near, far, at)?;
@@ -238,30 +239,29 @@ impl Core {
         Ok(Copy { blocks: block_count, len: block_len, ..self.begin(near, far, route, at)? })
     }
 
-    fn begin<T: Element>(
+    /// A copy of no blocks yet, its places checked.
+    pub(crate) fn begin<T: Element>(
         &self,
         near: Local<'_, T>,
         far: GlobalTensor<T>,
         route: Route,
         at: &'static Location<'static>,
     ) -> Result<Copy, KernelError> {
-        let expected = match route {
-            Route::Out => &[Space::Ub][..],
-            _ => &[Space::Ub, Space::L1, Space::L0a, Space::L0b][..],
+        let (spaces, expected) = match route {
+            Route::Out => (&[Space::Ub][..], "UB"),
+            _ => (&[Space::Ub, Space::L1, Space::L0a, Space::L0b][..], "UB, L1, L0A or L0B"),
         };
-        if !expected.contains(&near.space) {
+        if !spaces.contains(&near.space) {
             let (call, what) = ("data_copy", "the local tensor");
-            return Err(KernelError::new(
-                ErrorKind::Place { call, what, space: near.space, expected: "UB or L1" },
-                at,
-            ));
+            let kind = ErrorKind::Place { call, what, space: near.space, expected };
+            return Err(KernelError::new(kind, at));
         }
-        check_alignment("data_copy", near, at)?;
+        check_alignment("the local tensor", near, at)?;
         Ok(Copy {
             route,
             buffer: far.buffer,
             bypasses_l2: far.bypasses_l2,
-            far: far.offset * u64::from(T::DTYPE.size()),
+            far: far.offset.saturating_mul(T::DTYPE.size().into()),
             near: near.address,
             blocks: 0,
             len: 0,
@@ -273,28 +273,31 @@ impl Core {
         })
     }
 
-    fn check_extents<T: Element>(
+    pub(crate) fn check_extents<T: Element>(
         &self,
         copy: &Copy,
         near: Local<'_, T>,
         far: GlobalTensor<T>,
         at: &'static Location<'static>,
     ) -> Result<(), KernelError> {
+        let needed = copy.near_extent().div_ceil(T::DTYPE.size().into());
+        check_bounds("the local tensor", needed, near.count.into(), T::DTYPE, at)?;
+        self.check_far(copy, far, at)
+    }
+
+    /// A copy stays within its part of a tensor, and the tensor is one of this launch's memory.
+    pub(crate) fn check_far<T: Element>(
+        &self,
+        copy: &Copy,
+        far: GlobalTensor<T>,
+        at: &'static Location<'static>,
+    ) -> Result<(), KernelError> {
         let size = u64::from(T::DTYPE.size());
-        let sides = [
-            ("the local tensor", u64::from(copy.near_extent()), u64::from(near.count)),
-            ("the global tensor", copy.far_extent(), far.count),
-        ];
-        for (what, bytes, limit) in sides {
-            let needed = bytes.div_ceil(size);
-            if needed > limit {
-                return Err(KernelError::new(
-                    ErrorKind::OutOfBounds { what, needed, limit, dtype: T::DTYPE },
-                    at,
-                ));
-            }
-        }
-        Ok(())
+        let bytes = copy.far_extent();
+        check_bounds("the global tensor", bytes.div_ceil(size), far.count, T::DTYPE, at)?;
+        let there = self.tensor_bytes(far.buffer);
+        let needed = copy.far.saturating_add(bytes);
+        check_bounds("a tensor of another GlobalMemory", needed / size, there / size, T::DTYPE, at)
     }
 }
 

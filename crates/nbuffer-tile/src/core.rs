@@ -10,7 +10,7 @@ use crate::error::{ErrorKind, KernelError, Share};
 use crate::instruction::{Instruction, Op};
 use crate::pipe::{Event, Pipe};
 use crate::position::{Space, TPosition};
-use crate::profile::Profile;
+use crate::profile::{Arch, Profile};
 use crate::queue::{BlockId, Queue};
 
 /// Instructions handed to the simulator in one go.
@@ -28,6 +28,8 @@ pub struct Core {
     index: usize,
     cores: usize,
     profile: Arc<Profile>,
+    /// Bytes of each tensor in global memory.
+    tensors: Arc<[u64]>,
     recorder: RefCell<Recorder>,
 }
 
@@ -54,6 +56,7 @@ impl Core {
         index: usize,
         cores: usize,
         profile: Arc<Profile>,
+        tensors: Arc<[u64]>,
         simulator: SyncSender<Vec<Instruction>>,
     ) -> Self {
         let recorder = Recorder {
@@ -63,12 +66,12 @@ impl Core {
             queues: Vec::new(),
             bump: HashMap::new(),
             handles: 0,
-            ids: vec![0; Event::COUNT],
+            ids: Event::all().map(|event| profile.arch.reserved_ids(event)).collect(),
             set: HashMap::new(),
             awaited: HashMap::new(),
             failed: None,
         };
-        Core { index, cores, profile, recorder: RefCell::new(recorder) }
+        Core { index, cores, profile, tensors, recorder: RefCell::new(recorder) }
     }
 
     /// This core's number among those that run the kernel (`GetBlockIdx`).
@@ -129,6 +132,7 @@ impl Core {
         if pipe == Pipe::S {
             return Err(KernelError::new(ErrorKind::ScalarBarrier, at));
         }
+        self.check_pipe("pipe_barrier", pipe, at)?;
         self.issue(Op::Barrier(pipe), at)
     }
 
@@ -144,14 +148,40 @@ impl Core {
     }
 
     fn check_flag(&self, event: Event, id: u8, at: &'static Location<'static>) -> Result<(), KernelError> {
+        let arch = self.profile.arch;
         let why = if event.from == event.to {
             "a pipe does not wait for itself; use pipe_barrier"
+        } else if !arch.has(event.from) || !arch.has(event.to) {
+            "this architecture has no pipe FIX"
+        } else if arch.splits(event) {
+            "these pipes are on different cores of this architecture"
         } else if u32::from(id) >= self.profile.event_ids {
             "there are fewer ids of an event on this device"
+        } else if arch.reserved_ids(event) >> id & 1 == 1 {
+            "the system keeps this id"
         } else {
             return Ok(());
         };
         Err(KernelError::new(ErrorKind::Flag { event, id: id.into(), why }, at))
+    }
+
+    pub(crate) fn check_pipe(
+        &self,
+        call: &'static str,
+        pipe: Pipe,
+        at: &'static Location<'static>,
+    ) -> Result<(), KernelError> {
+        if self.profile.arch.has(pipe) {
+            return Ok(());
+        }
+        let why =
+            format!("architecture {} of device {} has no pipe {pipe}", self.profile.arch, self.profile.name);
+        Err(KernelError::new(ErrorKind::Unsupported { call, why }, at))
+    }
+
+    /// Bytes of a tensor in global memory; none if it is of another memory.
+    pub(crate) fn tensor_bytes(&self, buffer: u32) -> u64 {
+        self.tensors.get(buffer as usize).copied().unwrap_or(0)
     }
 
     pub(crate) fn issue(&self, op: Op, at: &'static Location<'static>) -> Result<(), KernelError> {
@@ -188,9 +218,9 @@ impl Core {
         if handles > HANDLES {
             return error(ErrorKind::Handles { count: handles });
         }
-        let (space, len) = (source.space(), len.next_multiple_of(32));
+        let (space, len) = (source.space(), len.checked_next_multiple_of(32).unwrap_or(u64::MAX));
         let base = recorder.bump.get(&space).copied().unwrap_or(0);
-        let end = base + u64::from(num) * len;
+        let end = base.saturating_add(len.saturating_mul(num.into()));
         let capacity = self.profile.usable(space);
         if end > capacity {
             let there = recorder.queues.iter().filter(|queue| queue.position.space() == space);
@@ -217,7 +247,8 @@ impl Core {
         let recorder = &mut *self.recorder.borrow_mut();
         let Recorder { queues, chunk, simulator, ids, failed, .. } = recorder;
         let mut issue = |op| issue(chunk, simulator, failed, Instruction { op, at });
-        work(&mut queues[index], &mut issue, &mut Ids { bits: ids, of_event: self.profile.event_ids })
+        let ids = &mut Ids { bits: ids, of_event: self.profile.event_ids, arch: self.profile.arch };
+        work(&mut queues[index], &mut issue, ids)
     }
 
     /// The name of a queue.
@@ -265,6 +296,7 @@ impl Core {
 pub(crate) struct Ids<'a> {
     bits: &'a mut [u16],
     of_event: u32,
+    arch: Arch,
 }
 
 impl Ids<'_> {
@@ -282,9 +314,9 @@ impl Ids<'_> {
         self.bits[event.index()] &= !(1 << id);
     }
 
-    /// How many ids each event has.
-    pub(crate) fn of_event(&self) -> u32 {
-        self.of_event
+    /// How many ids of an event kernels have.
+    pub(crate) fn of_event(&self, event: Event) -> u32 {
+        self.of_event - self.arch.reserved_ids(event).count_ones()
     }
 }
 

@@ -51,14 +51,34 @@ impl fmt::Display for DType {
 pub trait Element: bytemuck::Pod + Default + PartialEq + fmt::Debug + fmt::Display + Send + Sync {
     /// Which one.
     const DTYPE: DType;
+
+    /// Its value, which f64 holds exactly.
+    fn to_f64(self) -> f64;
+
+    /// The element nearest to a value; an integer type's least or greatest one beyond its range.
+    fn of_f64(value: f64) -> Self;
 }
 
 macro_rules! elements {
-    ($($type:ty => $dtype:ident),*) => {$(
+    ($($type:ty => $dtype:ident, $of_f64:expr;)*) => {$(
         impl Element for $type {
             const DTYPE: DType = DType::$dtype;
+
+            fn to_f64(self) -> f64 {
+                self.into()
+            }
+
+            fn of_f64(value: f64) -> Self {
+                $of_f64(value)
+            }
         }
     )*};
 }
 
-elements! { f16 => F16, f32 => F32, i32 => I32, i8 => I8, u8 => U8 }
+elements! {
+    f16 => F16, f16::from_f64;
+    f32 => F32, |value: f64| value as f32;
+    i32 => I32, |value: f64| value.round_ties_even() as i32;
+    i8 => I8, |value: f64| value.round_ties_even() as i8;
+    u8 => U8, |value: f64| value.round_ties_even() as u8;
+}

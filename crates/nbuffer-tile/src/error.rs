@@ -150,7 +150,7 @@ pub enum ErrorKind {
     },
     /// No event id is left.
     #[error(
-        "{name}: all {ids} ids of event {event} are in use; on hardware the kernel hangs: enqueue fewer blocks of this \
+        "{name}: all {ids} ids of event {event} that kernels have are in use; on hardware the kernel hangs: enqueue fewer blocks of this \
          position at once, or merge inputs into one block, with offsets"
     )]
     Ids {
@@ -300,12 +300,6 @@ pub enum ErrorKind {
     /// A second `TPipe` at once.
     #[error("a second TPipe: a kernel has one at a time")]
     SecondPipe,
-    /// A queue that was used before `init_buffer`.
-    #[error("{name} has no blocks yet: call init_buffer first")]
-    NotInitialised {
-        /// The queue.
-        name: String,
-    },
     /// More cores than the device has, or none.
     #[error("{asked} cores: device {device} has {available}")]
     Cores {
@@ -335,8 +329,9 @@ fn held(occupied: u32, enqueued: u32, dequeued: u32) -> String {
 
 /// A table of what is to lie in a memory, and what would fit.
 fn overflow(space: Space, capacity: u64, reserved: u64, shares: &[Share]) -> String {
-    let bytes = |share: &Share| u64::from(share.num) * share.len;
-    let needed: u64 = shares.iter().map(bytes).sum();
+    let bytes = |share: &Share| u64::from(share.num).saturating_mul(share.len);
+    let total = |shares: &[Share]| shares.iter().map(bytes).fold(0, u64::saturating_add);
+    let needed = total(shares);
     let mut text = format!(
         "{space} overflow: {needed} B are needed, {capacity} B are there{}\n",
         if reserved > 0 { format!(" (the system keeps {reserved} B more)") } else { String::new() }
@@ -350,15 +345,19 @@ fn overflow(space: Space, capacity: u64, reserved: u64, shares: &[Share]) -> Str
         );
     }
     let Some((last, before)) = shares.split_last() else { return text };
-    let left = capacity.saturating_sub(before.iter().map(bytes).sum());
-    let num = left / last.len.max(1);
-    let len = left / u64::from(last.num.max(1)) / 32 * 32;
-    text += &format!(
-        "  {} fits with {num} blocks of {} B, or with {} of up to {len} B; all queues fit with blocks of {:.1} % of their size",
-        last.name,
-        last.len,
-        last.num,
-        (1000.0 * capacity as f64 / needed as f64).floor() / 10.0
-    );
-    text
+    let left = capacity.saturating_sub(total(before));
+    let (num, len) = (left / last.len.max(1), left / u64::from(last.num.max(1)) / 32 * 32);
+    let mut fits = Vec::new();
+    if num > 0 {
+        fits.push(format!("with {num} x {} B", last.len));
+    }
+    if len > 0 {
+        fits.push(format!("with {} x {len} B", last.num));
+    }
+    text += &match fits.is_empty() {
+        true => format!("  nothing is left for {}", last.name),
+        false => format!("  {} fits {}", last.name, fits.join(" or ")),
+    };
+    let percent = (1000.0 * capacity as f64 / needed as f64).floor() / 10.0;
+    text + &format!("; all fit with blocks of {percent:.1} % of their size")
 }

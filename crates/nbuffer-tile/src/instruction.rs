@@ -83,7 +83,7 @@ pub(crate) struct Copy {
     pub(crate) len: u32,
     /// From one block's start to the next, in bytes, on either side.
     pub(crate) far_stride: u64,
-    pub(crate) near_stride: u32,
+    pub(crate) near_stride: u64,
     /// Bytes before and after each block on the side of the core that are filled.
     pub(crate) pad: (u8, u8),
     /// What with; `None` leaves it to the block's first element.
@@ -133,6 +133,8 @@ pub(crate) enum VectorOp {
     Not,
     Duplicate,
     Copy,
+    /// Each element fills a block of 32 bytes.
+    Brcb,
     Cast(Rounding),
     Compare(Comparison),
     Select(Selection),
@@ -181,7 +183,7 @@ pub enum Comparison {
 
 /// What a `select` chooses between, bit by bit of its mask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Selection {
+pub(crate) enum Selection {
     /// Two tensors.
     Tensors,
     /// A tensor, or a scalar where the bit is 0.
@@ -200,7 +202,8 @@ pub(crate) struct Vector {
     /// As many as the operation has; the others are as the first.
     pub(crate) sources: [Operand; 3],
     pub(crate) n_sources: u8,
-    pub(crate) scalar: f32,
+    /// In the first bytes, as an element of the sources.
+    pub(crate) scalar: [u8; 4],
     pub(crate) shape: Shape,
 }
 
@@ -254,6 +257,7 @@ impl VectorOp {
             VectorOp::Not => "not",
             VectorOp::Duplicate => "duplicate",
             VectorOp::Copy => "copy",
+            VectorOp::Brcb => "brcb",
             VectorOp::Cast(_) => "cast",
             VectorOp::Compare(_) => "compare",
             VectorOp::Select(_) => "select",
@@ -290,6 +294,7 @@ impl VectorOp {
             VectorOp::Not => "VNOT",
             VectorOp::Duplicate => "VECTOR_DUP",
             VectorOp::Copy => "VCOPY",
+            VectorOp::Brcb => "VBRCB",
             VectorOp::Cast(_) => "VCONV",
             VectorOp::Compare(_) => "VCMPV",
             VectorOp::Select(_) => "VSEL",

@@ -41,8 +41,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod compare;
 mod copy;
 mod core;
+mod cube;
 mod element;
 mod error;
 mod instruction;
@@ -52,12 +54,14 @@ mod pipe;
 mod position;
 mod profile;
 mod queue;
+mod reduce;
 mod sim;
 mod tensor;
 mod vector;
 
 pub use copy::{DataCopyPadParams, DataCopyParams, Pad};
 pub use core::Core;
+pub use cube::{Factor, FixpipeParams, FromSum, LoadDataParams, MmadParams, Nd2NzParams};
 pub use element::{DType, Element};
 pub use error::{ErrorKind, KernelError, Share};
 pub use instruction::{Comparison, Rounding};

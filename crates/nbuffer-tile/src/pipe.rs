@@ -78,6 +78,11 @@ impl Event {
         self.from as usize * Pipe::ALL.len() + self.to as usize
     }
 
+    /// All of them, in the order of their numbers.
+    pub(crate) fn all() -> impl Iterator<Item = Event> {
+        Pipe::ALL.into_iter().flat_map(|from| Pipe::ALL.map(|to| Event { from, to }))
+    }
+
     pub(crate) const COUNT: usize = Pipe::ALL.len() * Pipe::ALL.len();
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::pipe::{Event, Pipe};
+use crate::pipe::Pipe;
 use crate::profile::Arch;
 
 /// A memory of an AI Core.
@@ -111,12 +111,6 @@ impl TPosition {
                 Arch::A1001 | Arch::A2002 => (Pipe::M, Pipe::V),
             },
         }
-    }
-
-    /// The event from filler to user.
-    pub(crate) const fn forward(self, arch: Arch) -> Event {
-        let (filler, user) = self.pipes(arch);
-        Event::new(filler, user)
     }
 }
 

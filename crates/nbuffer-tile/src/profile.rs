@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::pipe::{Event, Pipe};
 use crate::position::Space;
 
 /// Generations of the architecture, by the vendor's numbers.
@@ -19,6 +20,40 @@ pub enum Arch {
     /// Ascend 910B: separate vector and cube cores.
     #[serde(rename = "2201")]
     A2201,
+}
+
+impl Arch {
+    /// The vendor's number.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Arch::A1001 => "1001",
+            Arch::A2002 => "2002",
+            Arch::A2201 => "2201",
+        }
+    }
+
+    /// Whether a core has this pipe.
+    pub(crate) fn has(self, pipe: Pipe) -> bool {
+        pipe != Pipe::Fix || self == Arch::A2201
+    }
+
+    /// Whether the pipes of an event are on different cores: vector pipes on one, cube pipes on the other.
+    pub(crate) fn splits(self, event: Event) -> bool {
+        let is_cube = |pipe| matches!(pipe, Pipe::M | Pipe::Mte1 | Pipe::Fix);
+        let Event { from, to } = event;
+        self == Arch::A2201 && (from == Pipe::V && is_cube(to) || is_cube(from) && to == Pipe::V)
+    }
+
+    /// Ids of an event that the system keeps, one bit each: 0 to 2 of M_MTE1 on 2201 (vendor source, kernel_macros.h).
+    pub(crate) fn reserved_ids(self, event: Event) -> u16 {
+        if self == Arch::A2201 && event == Event::new(Pipe::M, Pipe::Mte1) { 0b111 } else { 0 }
+    }
+}
+
+impl std::fmt::Display for Arch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// How well a number is known.

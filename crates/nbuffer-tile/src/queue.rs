@@ -207,7 +207,8 @@ impl<'c, A: Position, B: Position, const DEPTH: u32> TQueBind<'c, A, B, DEPTH> {
                 return Err(KernelError::new(ErrorKind::Depth { name: name(), depth: queue.depth }, at));
             }
             let Some(id) = ids.take(queue.forward) else {
-                let kind = ErrorKind::Ids { name: name(), event: queue.forward, ids: ids.of_event() };
+                let kind =
+                    ErrorKind::Ids { name: name(), event: queue.forward, ids: ids.of_event(queue.forward) };
                 return Err(KernelError::new(kind, at));
             };
             queue.blocks[block].state = BlockState::Enqueued(id);
@@ -264,7 +265,7 @@ impl<'c, A: Position, B: Position, const DEPTH: u32> TQueBind<'c, A, B, DEPTH> {
             }
             let event = queue.backward();
             let Some(id) = ids.take(event) else {
-                let kind = ErrorKind::Ids { name: name(), event, ids: ids.of_event() };
+                let kind = ErrorKind::Ids { name: name(), event, ids: ids.of_event(event) };
                 return Err(KernelError::new(kind, at));
             };
             let block = &mut queue.blocks[block];

@@ -39,10 +39,10 @@ impl<T: Element> GlobalTensor<T> {
         self.count
     }
 
-    /// The part that begins at element `offset`. One beyond the end is found where it is used.
+    /// The part that begins at element `offset`. It is empty at the end and beyond, which is found where it is used.
     pub fn at(self, offset: u64) -> Self {
         GlobalTensor {
-            offset: self.offset.saturating_add(offset),
+            offset: self.offset + offset.min(self.count),
             count: self.count.saturating_sub(offset),
             ..self
         }

@@ -2,11 +2,11 @@
 
 use std::panic::Location;
 
-use crate::copy::{check_alignment, check_range};
+use crate::copy::check_range;
 use crate::core::Core;
 use crate::element::{DType, Element};
 use crate::error::{ErrorKind, KernelError};
-use crate::instruction::{Comparison, Op, Operand, Rounding, Selection, Shape, Vector, VectorOp};
+use crate::instruction::{Op, Operand, Rounding, Shape, Vector, VectorOp};
 use crate::position::Space;
 use crate::tensor::Local;
 
@@ -74,7 +74,8 @@ macro_rules! binary {
             b: Local<'_, T>,
             extent: impl Into<Extent>,
         ) -> Result<(), KernelError> {
-            self.vector(stringify!($name), VectorOp::$op, dst, &[a, b], 0.0, extent.into(), Location::caller())
+            let call = Call::new(stringify!($name), VectorOp::$op, extent);
+            self.vector(call, dst, &[a.into(), b.into()], Location::caller())
         }
     )*};
 }
@@ -91,10 +92,11 @@ macro_rules! with_scalar {
             &self,
             dst: Local<'_, T>,
             a: Local<'_, T>,
-            scalar: f32,
+            scalar: T,
             extent: impl Into<Extent>,
         ) -> Result<(), KernelError> {
-            self.vector(stringify!($name), VectorOp::$op, dst, &[a], scalar, extent.into(), Location::caller())
+            let call = Call::new(stringify!($name), VectorOp::$op, extent).with(scalar);
+            self.vector(call, dst, &[a.into()], Location::caller())
         }
     )*};
 }
@@ -113,7 +115,8 @@ macro_rules! unary {
             a: Local<'_, T>,
             extent: impl Into<Extent>,
         ) -> Result<(), KernelError> {
-            self.vector(stringify!($name), VectorOp::$op, dst, &[a], 0.0, extent.into(), Location::caller())
+            let call = Call::new(stringify!($name), VectorOp::$op, extent);
+            self.vector(call, dst, &[a.into()], Location::caller())
         }
     )*};
 }
@@ -186,7 +189,8 @@ impl Core {
         extent: impl Into<Extent>,
     ) -> Result<(), KernelError> {
         let at = Location::caller();
-        self.vector("mul_add_dst", VectorOp::MulAddDst, dst, &[a, b, dst], 0.0, extent.into(), at)
+        let call = Call::new("mul_add_dst", VectorOp::MulAddDst, extent);
+        self.vector(call, dst, &[a.into(), b.into(), dst.into()], at)
     }
 
     /// Every element of `dst` becomes `value`
@@ -198,18 +202,34 @@ impl Core {
     pub fn duplicate<T: Element>(
         &self,
         dst: Local<'_, T>,
-        value: f32,
+        value: T,
         extent: impl Into<Extent>,
     ) -> Result<(), KernelError> {
-        self.vector::<T, T>(
-            "duplicate",
-            VectorOp::Duplicate,
-            dst,
-            &[],
-            value,
-            extent.into(),
-            Location::caller(),
-        )
+        let call = Call::new("duplicate", VectorOp::Duplicate, extent).with(value);
+        self.vector(call, dst, &[], Location::caller())
+    }
+
+    /// Each element of `a` fills a block of 32 bytes of `dst`: 8 of them in each of `repeat` repeats. How a value of each row meets
+    /// the row's elements (`Brcb`), read with a block stride of 0.
+    ///
+    /// # Errors
+    ///
+    /// As [`add`](Core::add), and elements of 1 byte.
+    #[track_caller]
+    pub fn brcb<T: Element>(
+        &self,
+        dst: Local<'_, T>,
+        a: Local<'_, T>,
+        repeat: u8,
+        strides: Strides,
+    ) -> Result<(), KernelError> {
+        let at = Location::caller();
+        if T::DTYPE.size() == 1 {
+            let why = format!("there is none for {}", T::DTYPE);
+            return Err(KernelError::new(ErrorKind::Unsupported { call: "brcb", why }, at));
+        }
+        let call = Call::new("brcb", VectorOp::Brcb, Extent::first(128, repeat, strides));
+        self.vector(call, dst, &[a.into()], at)
     }
 
     /// `dst = a` as another type
@@ -225,218 +245,171 @@ impl Core {
         rounding: Rounding,
         extent: impl Into<Extent>,
     ) -> Result<(), KernelError> {
-        self.vector("cast", VectorOp::Cast(rounding), dst, &[a], 0.0, extent.into(), Location::caller())
+        let call = Call::new("cast", VectorOp::Cast(rounding), extent);
+        self.vector(call, dst, &[a.into()], Location::caller())
     }
 
-    /// A bit of `dst` for each element: whether the comparison of `a` with `b` holds
-    ///
-    /// # Errors
-    ///
-    /// As [`add`](Core::add), and sources whose size is no multiple of 256 bytes.
-    #[track_caller]
-    pub fn compare<T: Element>(
+    pub(crate) fn vector<T: Element>(
         &self,
-        dst: Local<'_, u8>,
-        a: Local<'_, T>,
-        b: Local<'_, T>,
-        comparison: Comparison,
-        count: u32,
-    ) -> Result<(), KernelError> {
-        let at = Location::caller();
-        let bytes = count * T::DTYPE.size();
-        check_range(bytes.is_multiple_of(256), "bytes compared", bytes.into(), "a multiple of 256", at)?;
-        self.vector("compare", VectorOp::Compare(comparison), dst, &[a, b], 0.0, Extent::Count(count), at)
-    }
-
-    /// `dst = a` where the bit of `mask` is 1, else `b`
-    ///
-    /// # Errors
-    ///
-    /// As [`add`](Core::add).
-    #[track_caller]
-    pub fn select<T: Element>(
-        &self,
+        call: Call,
         dst: Local<'_, T>,
-        mask: Local<'_, u8>,
-        a: Local<'_, T>,
-        b: Local<'_, T>,
-        count: u32,
-    ) -> Result<(), KernelError> {
-        let bits = Local::new(mask.space, mask.address, mask.count.saturating_mul(8));
-        let op = VectorOp::Select(Selection::Tensors);
-        self.vector("select", op, dst, &[bits, a, b], 0.0, Extent::Count(count), Location::caller())
-    }
-
-    /// `dst = a` where the bit of `mask` is 1, else `scalar`
-    ///
-    /// # Errors
-    ///
-    /// As [`add`](Core::add).
-    #[track_caller]
-    pub fn select_or<T: Element>(
-        &self,
-        dst: Local<'_, T>,
-        mask: Local<'_, u8>,
-        a: Local<'_, T>,
-        scalar: f32,
-        count: u32,
-    ) -> Result<(), KernelError> {
-        let bits = Local::new(mask.space, mask.address, mask.count.saturating_mul(8));
-        let op = VectorOp::Select(Selection::TensorOrScalar);
-        self.vector("select_or", op, dst, &[bits, a], scalar, Extent::Count(count), Location::caller())
-    }
-
-    /// `dst[0]` = the sum of `count` elements, added up as a tree of pairs
-    ///
-    /// # Errors
-    ///
-    /// As [`add`](Core::add).
-    #[track_caller]
-    pub fn reduce_sum<T: Element>(
-        &self,
-        dst: Local<'_, T>,
-        a: Local<'_, T>,
-        count: u32,
-    ) -> Result<(), KernelError> {
-        self.vector(
-            "reduce_sum",
-            VectorOp::ReduceSum,
-            dst,
-            &[a],
-            0.0,
-            Extent::Count(count),
-            Location::caller(),
-        )
-    }
-
-    /// `dst[0]` = the greatest of `count` elements
-    ///
-    /// # Errors
-    ///
-    /// As [`add`](Core::add).
-    #[track_caller]
-    pub fn reduce_max<T: Element>(
-        &self,
-        dst: Local<'_, T>,
-        a: Local<'_, T>,
-        count: u32,
-    ) -> Result<(), KernelError> {
-        self.vector(
-            "reduce_max",
-            VectorOp::ReduceMax,
-            dst,
-            &[a],
-            0.0,
-            Extent::Count(count),
-            Location::caller(),
-        )
-    }
-
-    /// `dst[0]` = the least of `count` elements
-    ///
-    /// # Errors
-    ///
-    /// As [`add`](Core::add).
-    #[track_caller]
-    pub fn reduce_min<T: Element>(
-        &self,
-        dst: Local<'_, T>,
-        a: Local<'_, T>,
-        count: u32,
-    ) -> Result<(), KernelError> {
-        self.vector(
-            "reduce_min",
-            VectorOp::ReduceMin,
-            dst,
-            &[a],
-            0.0,
-            Extent::Count(count),
-            Location::caller(),
-        )
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "what a vector instruction is")]
-    fn vector<U: Element, T: Element>(
-        &self,
-        call: &'static str,
-        op: VectorOp,
-        dst: Local<'_, U>,
-        sources: &[Local<'_, T>],
-        scalar: f32,
-        extent: Extent,
+        sources: &[Given],
         at: &'static Location<'static>,
     ) -> Result<(), KernelError> {
-        let (shape, strides) = match extent {
-            Extent::Count(count) => (Shape::Count(count), Strides::default()),
-            Extent::Masked { mask, repeat, strides } => {
-                check_range(
-                    strides.block[0] > 0 && strides.repeat[0] > 0,
-                    "destination stride",
-                    0,
-                    "from 1",
-                    at,
-                )?;
-                (Shape::Masked { mask, repeats: repeat }, strides)
-            }
-        };
-        let operand = |address: u32, which: usize| {
-            let which = which.min(2);
-            Operand { address, block_stride: strides.block[which], repeat_stride: strides.repeat[which] }
-        };
-        let first = sources.first().map_or(dst.address, |source| source.address);
-        let mut operands = [operand(first, 1); 3];
-        for (index, source) in sources.iter().enumerate() {
-            operands[index] = operand(source.address, index + 1);
-        }
-        let vector = Vector {
-            op,
-            dtype: T::DTYPE,
-            dst_dtype: U::DTYPE,
-            dst: operand(dst.address, 0),
-            sources: operands,
-            n_sources: sources.len() as u8,
-            scalar,
-            shape,
-        };
-        if vector.dtype == DType::U8 {
-            let why = "there is no arithmetic on bytes; they hold the bits of comparisons".to_owned();
-            return Err(KernelError::new(ErrorKind::Unsupported { call, why }, at));
-        }
-        let place =
-            |what, space: Space| KernelError::new(ErrorKind::Place { call, what, space, expected: "UB" }, at);
-        if dst.space != Space::Ub {
-            return Err(place("the destination", dst.space));
-        }
-        check_alignment("the destination", dst, at)?;
-        check_bounds("the destination", vector.dst_extent(), dst, at)?;
-        for (index, source) in sources.iter().enumerate() {
-            if source.space != Space::Ub {
-                return Err(place("a source", source.space));
-            }
-            check_alignment("a source", *source, at)?;
-            let is_mask = matches!(op, VectorOp::Select(_)) && index == 0;
-            let extent = vector.source_extent(index);
-            check_bounds("a source", if is_mask { extent * T::DTYPE.size() } else { extent }, *source, at)?;
-            let apart = |a: u32, a_len: u32, b: u32, b_len: u32| a + a_len <= b || b + b_len <= a;
-            let same = source.address == dst.address && U::DTYPE.size() == T::DTYPE.size();
-            if !same && !apart(dst.address, vector.dst_extent(), source.address, extent) {
-                return Err(KernelError::new(ErrorKind::Overlap { call }, at));
-            }
-        }
+        let vector = call.instruction(dst.into(), sources, at)?;
         self.issue(Op::Vector(vector), at)
     }
 }
 
-fn check_bounds<T: Element>(
+/// An operand as it was given.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Given {
+    space: Space,
+    address: u32,
+    count: u32,
+    dtype: DType,
+}
+
+impl<T: Element> From<Local<'_, T>> for Given {
+    fn from(local: Local<'_, T>) -> Self {
+        Given { space: local.space, address: local.address, count: local.count, dtype: T::DTYPE }
+    }
+}
+
+/// A vector instruction as it was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Call {
+    name: &'static str,
+    op: VectorOp,
+    extent: Extent,
+    scalar: [u8; 4],
+}
+
+impl Call {
+    pub(crate) fn new(name: &'static str, op: VectorOp, extent: impl Into<Extent>) -> Self {
+        Call { name, op, extent: extent.into(), scalar: [0; 4] }
+    }
+
+    pub(crate) fn with<T: Element>(mut self, scalar: T) -> Self {
+        self.scalar[..T::DTYPE.size() as usize].copy_from_slice(bytemuck::bytes_of(&scalar));
+        self
+    }
+
+    /// The instruction, if everything about it is as it must be.
+    fn instruction(
+        self,
+        dst: Given,
+        sources: &[Given],
+        at: &'static Location<'static>,
+    ) -> Result<Vector, KernelError> {
+        let (shape, strides) = match self.extent {
+            Extent::Count(count) => (Shape::Count(count), Strides::default()),
+            Extent::Masked { mask, repeat, strides } => {
+                let moves = strides.block[0] > 0 && strides.repeat[0] > 0;
+                check_range(moves, "destination stride", 0, "from 1", at)?;
+                (Shape::Masked { mask, repeats: repeat }, strides)
+            }
+        };
+        let operand = |given: Given, which: usize| Operand {
+            address: given.address,
+            block_stride: strides.block[which],
+            repeat_stride: strides.repeat[which],
+        };
+        let mut operands = [operand(dst, 0); 3];
+        for (index, source) in sources.iter().enumerate() {
+            // What is added to is read as it is written.
+            let which = if self.op == VectorOp::MulAddDst && index == 2 { 0 } else { (index + 1).min(2) };
+            operands[index] = operand(*source, which);
+        }
+        let vector = Vector {
+            op: self.op,
+            // That of a choice is behind its mask.
+            dtype: sources.last().map_or(dst.dtype, |source| source.dtype),
+            dst_dtype: dst.dtype,
+            dst: operand(dst, 0),
+            sources: operands,
+            n_sources: sources.len() as u8,
+            scalar: self.scalar,
+            shape,
+        };
+        self.check_type(&vector, at)?;
+        // The results of repeats lie element by element.
+        let of_elements = vector.is_repeat_reduction();
+        let alignment = if of_elements { dst.dtype.size() } else { Space::Ub.alignment() };
+        self.check("the destination", dst, vector.dst_extent(), alignment, at)?;
+        for (index, source) in sources.iter().enumerate() {
+            let extent = vector.source_extent(index);
+            self.check("a source", *source, extent, Space::Ub.alignment(), at)?;
+            self.check_overlap(&vector, index, at)?;
+        }
+        Ok(vector)
+    }
+
+    fn check_type(&self, vector: &Vector, at: &'static Location<'static>) -> Result<(), KernelError> {
+        let dtype = vector.dtype;
+        let why = if dtype == DType::U8 || (vector.dst_dtype == DType::U8 && !self.makes_bytes()) {
+            "there is no arithmetic on bytes; they hold the bits of comparisons".to_owned()
+        } else if matches!(dtype, DType::I32 | DType::I8) && !self.op.takes_integers() {
+            format!("there is none for {dtype}; cast to f16 or f32 before")
+        } else {
+            return Ok(());
+        };
+        Err(KernelError::new(ErrorKind::Unsupported { call: self.name, why }, at))
+    }
+
+    fn makes_bytes(&self) -> bool {
+        matches!(self.op, VectorOp::Compare(_) | VectorOp::Cast(_))
+    }
+
+    fn check(
+        &self,
+        what: &'static str,
+        given: Given,
+        bytes: u64,
+        alignment: u32,
+        at: &'static Location<'static>,
+    ) -> Result<(), KernelError> {
+        let Given { space, address, count, dtype } = given;
+        if space != Space::Ub {
+            let kind = ErrorKind::Place { call: self.name, what, space, expected: "UB" };
+            return Err(KernelError::new(kind, at));
+        }
+        if !address.is_multiple_of(alignment) {
+            return Err(KernelError::new(ErrorKind::Unaligned { what, address, space, alignment }, at));
+        }
+        check_bounds(what, bytes.div_ceil(dtype.size().into()), count.into(), dtype, at)
+    }
+
+    /// Source and destination are the same or apart: what a repeat writes, no later repeat may read.
+    fn check_overlap(
+        &self,
+        vector: &Vector,
+        index: usize,
+        at: &'static Location<'static>,
+    ) -> Result<(), KernelError> {
+        let (dst, source) = (vector.dst, vector.sources[index]);
+        let (dst_len, source_len) = (vector.dst_extent(), vector.source_extent(index));
+        let is_bits = matches!(self.op, VectorOp::Select(_)) && index == 0;
+        let same = dst == source && vector.dst_dtype.size() == vector.dtype.size() && !is_bits;
+        let end = |operand: Operand, len: u64| u64::from(operand.address) + len;
+        let apart =
+            end(dst, dst_len) <= source.address.into() || end(source, source_len) <= dst.address.into();
+        if same || apart {
+            return Ok(());
+        }
+        Err(KernelError::new(ErrorKind::Overlap { call: self.name }, at))
+    }
+}
+
+pub(crate) fn check_bounds(
     what: &'static str,
-    bytes: u32,
-    local: Local<'_, T>,
+    needed: u64,
+    limit: u64,
+    dtype: DType,
     at: &'static Location<'static>,
 ) -> Result<(), KernelError> {
-    let needed = u64::from(bytes.div_ceil(T::DTYPE.size()));
-    let limit = u64::from(local.count);
     if needed <= limit {
         return Ok(());
     }
-    Err(KernelError::new(ErrorKind::OutOfBounds { what, needed, limit, dtype: T::DTYPE }, at))
+    Err(KernelError::new(ErrorKind::OutOfBounds { what, needed, limit, dtype }, at))
 }

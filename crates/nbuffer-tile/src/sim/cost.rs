@@ -1,7 +1,7 @@
 //! How many cycles an instruction takes.
 
 use crate::element::DType;
-use crate::instruction::{Copy, Mmad, Operand, Route, Shape, Vector, VectorOp};
+use crate::instruction::{Copy, Mmad, Operand, Route, Vector, VectorOp};
 use crate::position::Space;
 use crate::profile::{CopyCurve, Profile};
 
@@ -19,28 +19,12 @@ impl VectorCost {
     }
 }
 
-/// Bytes that a repeat works on.
-const REPEAT: u32 = 256;
-
 /// Rows of 32 bytes in a repeat.
 const ROWS: u32 = 8;
 
 impl Vector {
-    /// Bytes of the element that sets how many elements a repeat has: the larger one.
-    pub(super) fn element_bytes(&self) -> u32 {
-        self.dtype.size().max(self.dst_dtype.size())
-    }
-
-    /// Repeats that it takes.
-    pub(super) fn repeats(&self) -> u32 {
-        match self.shape {
-            Shape::Count(count) => (count * self.element_bytes()).div_ceil(REPEAT),
-            Shape::Masked { repeats, .. } => repeats.into(),
-        }
-    }
-
     pub(super) fn cost(&self, profile: &Profile) -> VectorCost {
-        let repeats = f64::from(self.repeats());
+        let repeats = self.repeats() as f64;
         let each = cycles_of_repeat(profile, self.op, self.dtype);
         let reads = f64::from(self.read_cycles(profile.vector.bank_groups));
         VectorCost {

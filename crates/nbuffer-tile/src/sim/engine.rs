@@ -2,8 +2,10 @@
 
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
+use std::panic::Location;
 
 use super::feed::Feed;
+use super::footprint::{Conflict, Footprint};
 use super::hazard::{Clock, Hazard, Party, Watcher};
 use super::memory::{CoreMemory, GlobalMemory};
 use super::sharing::{Foreseen, Sharing, Which};
@@ -11,6 +13,7 @@ use super::stats::{CoreReport, Run, TileSpan, Wait};
 use super::values::{self, Pending};
 use crate::error::{ErrorKind, KernelError};
 use crate::instruction::{Instruction, Op, Route};
+use crate::launch::Launch;
 use crate::pipe::{Event, Pipe};
 use crate::profile::Profile;
 
@@ -123,6 +126,7 @@ struct CoreState {
     flags: Vec<VecDeque<Flag>>,
     memory: Option<CoreMemory>,
     watcher: Watcher,
+    footprint: Footprint,
     report: CoreReport,
 }
 
@@ -142,17 +146,17 @@ pub(crate) struct Engine<'a> {
     spans: Vec<TileSpan>,
     spans_max: usize,
     spans_left_out: u64,
+    /// The line that launched the kernel.
+    launched_at: &'static Location<'static>,
 }
 
 impl<'a> Engine<'a> {
-    /// `values`: whether data is moved and computed, too. `spans`: how many to keep.
     pub(crate) fn new(
         profile: &'a Profile,
         global: &'a mut GlobalMemory,
         feeds: Vec<Feed>,
-        values: bool,
-        auto_sync: bool,
-        spans: usize,
+        how: &Launch,
+        launched_at: &'static Location<'static>,
     ) -> Self {
         let core = |(index, feed)| CoreState {
             feed,
@@ -162,8 +166,9 @@ impl<'a> Engine<'a> {
             pending: None,
             pipes: Default::default(),
             flags: vec![VecDeque::new(); Event::COUNT * IDS],
-            memory: values.then(|| CoreMemory::new(profile)),
-            watcher: Watcher::new(index, auto_sync),
+            memory: how.values.then(|| CoreMemory::new(profile)),
+            watcher: Watcher::new(index, how.auto_sync),
+            footprint: Footprint::new(),
             report: CoreReport::default(),
         };
         let fits_l2 = global.len_bytes() <= profile.global.l2_bytes;
@@ -180,8 +185,9 @@ impl<'a> Engine<'a> {
             changes: Vec::new(),
             n_hazards: 0,
             spans: Vec::new(),
-            spans_max: spans,
+            spans_max: how.spans,
             spans_left_out: 0,
+            launched_at,
         }
     }
 
@@ -211,7 +217,9 @@ impl<'a> Engine<'a> {
         for (index, core) in self.cores.iter().enumerate() {
             core.check_ended(index)?;
         }
+        self.check_writes()?;
         let cycles = self.cores.iter().map(|core| core.report.end).fold(0.0, f64::max);
+        let unchecked_writes = self.cores.iter().map(|core| core.footprint.left_out()).sum();
         let finish = |mut core: CoreState| {
             core.finish();
             core.report
@@ -221,9 +229,18 @@ impl<'a> Engine<'a> {
             cores: self.cores.into_iter().map(finish).collect(),
             hazards: self.hazards,
             n_hazards: self.n_hazards,
+            unchecked_writes,
             spans: self.spans,
             spans_left_out: self.spans_left_out,
         })
+    }
+
+    /// No two cores have written one place of global memory.
+    fn check_writes(&self) -> Result<(), KernelError> {
+        let footprints: Vec<&Footprint> = self.cores.iter().map(|core| &core.footprint).collect();
+        let Some(conflict) = Footprint::conflict(&footprints) else { return Ok(()) };
+        let Conflict { first, second, tensor, start, end } = conflict;
+        Err(KernelError::new(ErrorKind::SharedWrite { first, second, tensor, start, end }, self.launched_at))
     }
 
     fn foresee(&mut self, at: f64, what: What) {
@@ -420,6 +437,9 @@ impl<'a> Engine<'a> {
         match &instruction.op {
             Op::Copy(copy) => {
                 report.bytes += copy.bytes();
+                if matches!(copy.route, Route::Out | Route::Fixpipe(_)) {
+                    core.footprint.add(copy);
+                }
                 state.next_start = now + profile.copies.interval;
                 if let Some(curve) = copy.curve(profile) {
                     let which = Which { core: index, pipe, slot: place };
