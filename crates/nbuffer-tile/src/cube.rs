@@ -94,7 +94,7 @@ const FRACTAL_ROWS: u64 = 16;
 const FRACTAL_BYTES: u64 = 32;
 
 /// Elements that a matrix of `rows` rows of `columns` takes in whole fractals.
-fn room(rows: u64, columns: u64, dtype: DType) -> u64 {
+pub(crate) fn room(rows: u64, columns: u64, dtype: DType) -> u64 {
     let of_row = FRACTAL_BYTES / u64::from(dtype.size());
     rows.next_multiple_of(FRACTAL_ROWS) * columns.next_multiple_of(of_row)
 }

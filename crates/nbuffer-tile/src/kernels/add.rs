@@ -1,5 +1,6 @@
 //! `z = x + y`, added as often as asked: `AddKernel` of the vendor's samples, and with 8 additions its sample for double buffering.
 
+use super::tiles::{copy_in, copy_out, tiles, tiling};
 use crate::core::Core;
 use crate::element::Element;
 use crate::error::KernelError;
@@ -20,22 +21,8 @@ pub struct Add<T> {
     pub tile: u32,
     /// Blocks of each queue: 1, or 2 for double buffering.
     pub num: u32,
-    /// How often `y` is added.
+    /// How often `y` is added, from 1.
     pub repeat_op: u32,
-}
-
-/// What a core of several works on: its first element, and how many, in whole blocks of 32 bytes.
-///
-/// The first cores take a block more where the blocks do not divide evenly, as the vendor's tiling does.
-pub fn tiling(elements: u64, element_bytes: u32, core: usize, cores: usize) -> (u64, u64) {
-    let align = u64::from(32 / element_bytes);
-    let blocks = elements.div_ceil(align);
-    let (core, cores) = (core as u64, cores as u64);
-    let (each, more) = (blocks / cores, blocks % cores);
-    let first = core * each + core.min(more);
-    let count = each + u64::from(core < more);
-    let start = first * align;
-    (start, (count * align).min(elements.saturating_sub(start)))
 }
 
 impl<T: Element> Add<T> {
@@ -47,19 +34,16 @@ impl<T: Element> Add<T> {
     pub fn run(&self, core: &Core) -> Result<(), KernelError> {
         let Add { x, y, z, tile, num, repeat_op } = *self;
         let bytes = u64::from(tile) * u64::from(T::DTYPE.size());
-        let (start, count) = tiling(x.count(), T::DTYPE.size(), core.block_idx(), core.block_num());
+        let part = tiling(x.count(), T::DTYPE.size(), core.block_idx(), core.block_num());
         let pipe = TPipe::new(core)?;
         let in_x: TQue<'_, VecIn> = pipe.init_buffer(num, bytes)?;
         let in_y: TQue<'_, VecIn> = pipe.init_buffer(num, bytes)?;
         let out_z: TQue<'_, VecOut> = pipe.init_buffer(num, bytes)?;
 
-        let mut done = 0;
-        while done < count {
-            let n = (count - done).min(tile.into()) as u32;
-            let at = start + done;
+        for (at, n) in tiles(part, tile) {
             let (local_x, local_y) = (in_x.alloc_tensor::<T>()?, in_y.alloc_tensor::<T>()?);
-            core.data_copy_in(local_x.view(), x.at(at), n)?;
-            core.data_copy_in(local_y.view(), y.at(at), n)?;
+            copy_in(core, local_x.view(), x.at(at), n)?;
+            copy_in(core, local_y.view(), y.at(at), n)?;
             in_x.enque(local_x)?;
             in_y.enque(local_y)?;
 
@@ -74,10 +58,14 @@ impl<T: Element> Add<T> {
             in_y.free_tensor(local_y)?;
 
             let local_z = out_z.deque::<T>()?;
-            core.data_copy_out(z.at(at), local_z.view(), n)?;
+            copy_out(core, z.at(at), local_z.view(), n)?;
             out_z.free_tensor(local_z)?;
-            done += u64::from(n);
         }
         Ok(())
+    }
+
+    /// An element of the sum.
+    pub fn reference(x: T, y: T, repeat_op: u32) -> T {
+        (0..repeat_op).fold(x, |sum, _| T::of_f64(sum.to_f64() + y.to_f64()))
     }
 }

@@ -432,8 +432,12 @@ impl<'a> Engine<'a> {
         }
         state.n_running += 1;
         self.n_hazards += self.found.len() as u64;
-        let room = HAZARDS_MAX - self.hazards.len();
-        self.hazards.extend(self.found.drain(..).take(room));
+        for hazard in self.found.drain(..) {
+            // A loop meets the same lines again and again.
+            let is_new =
+                self.hazards.len() < HAZARDS_MAX && !self.hazards.iter().any(|known| known.is_like(&hazard));
+            self.hazards.extend(is_new.then_some(hazard));
+        }
         match &instruction.op {
             Op::Copy(copy) => {
                 report.bytes += copy.bytes();

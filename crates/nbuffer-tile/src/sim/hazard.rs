@@ -63,6 +63,14 @@ pub struct Hazard {
     pub second: Party,
 }
 
+impl Hazard {
+    /// Whether it is of the same lines of the kernel.
+    pub(super) fn is_like(&self, other: &Hazard) -> bool {
+        let lines = |hazard: &Hazard| (hazard.kind, hazard.core, hazard.first.at, hazard.second.at);
+        lines(self) == lines(other)
+    }
+}
+
 impl std::fmt::Display for Hazard {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Hazard { kind, core, space, start, end, first, second } = self;

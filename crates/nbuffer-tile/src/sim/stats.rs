@@ -130,7 +130,8 @@ pub struct Run {
     pub cycles: f64,
     /// The cores.
     pub cores: Vec<CoreReport>,
-    /// Instructions that touched the same bytes without order. Values mean nothing if there are any.
+    /// Instructions that touched the same bytes without order: the first of each pair of lines, on each core. Values mean
+    /// nothing if there are any.
     pub hazards: Vec<Hazard>,
     /// How many hazards there were, those that were not kept included.
     pub n_hazards: u64,
