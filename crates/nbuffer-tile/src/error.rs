@@ -105,7 +105,7 @@ pub enum ErrorKind {
     },
     /// More `enque` than the depth.
     #[error(
-        "enque into {name}: {depth} blocks are enqueued already, and that is its depth; deque one before, or give it a \
+        "enque into {name}: as many blocks are enqueued as its depth of {depth} allows; deque one before, or give it a \
          greater depth"
     )]
     Depth {
