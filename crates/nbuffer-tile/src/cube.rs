@@ -227,6 +227,13 @@ impl Core {
         let FixpipeParams { m, n, dst_stride } = params;
         self.check_pipe("fixpipe", Pipe::Fix, at)?;
         check_rows("m", m, at)?;
+        check_range(
+            m < 2 || dst_stride >= n.into(),
+            "dst_stride",
+            dst_stride.into(),
+            "at least n, so that rows do not overlap,",
+            at,
+        )?;
         check_place("fixpipe", "the source", src, &[Space::L0c], "L0C", at)?;
         let size = u64::from(U::DTYPE.size());
         let len = u32::from(n) * S::DTYPE.size();

@@ -276,15 +276,50 @@ impl<'c, A: Position, B: Position, const DEPTH: u32> TQueBind<'c, A, B, DEPTH> {
         self.core.with_queue(self.index, freed, at)
     }
 
+    /// Makes the queue's filler wait now for all that its blocks' users are to be done with, so that the ids of these events are free for
+    /// others (`FreeAllEvent`).
+    ///
+    /// # Errors
+    ///
+    /// When the launch has been given up.
+    #[track_caller]
+    pub fn free_all_event(&self) -> Result<(), KernelError> {
+        let at = Location::caller();
+        let waited = |queue: &mut Queue,
+                      issue: &mut dyn FnMut(Op) -> Result<(), KernelError>,
+                      ids: &mut crate::core::Ids<'_>| {
+            let event = queue.backward();
+            for id in queue.blocks.iter_mut().filter_map(|block| block.freed.take()) {
+                issue(Op::Wait(event, id))?;
+                ids.give_back(event, id);
+            }
+            Ok(())
+        };
+        self.core.with_queue(self.index, waited, at)
+    }
+
     /// How many blocks are enqueued (`GetTensorCountInQue`).
     pub fn tensor_count(&self) -> usize {
-        self.core.with_queue(self.index, |queue, _, _| queue.order.len(), Location::caller())
+        self.look(|queue| queue.order.len())
+    }
+
+    /// Whether any block is enqueued (`HasTensorInQue`).
+    pub fn has_tensor(&self) -> bool {
+        self.tensor_count() > 0
+    }
+
+    /// Whether another block may be enqueued (`VacantInQue`).
+    pub fn has_vacancy(&self) -> bool {
+        self.look(|queue| (queue.order.len() as u32) < queue.depth)
     }
 
     /// Whether a block is free (`HasIdleBuffer`).
     pub fn has_idle_buffer(&self) -> bool {
-        let any_free = |queue: &mut Queue| queue.blocks.iter().any(|block| block.state == BlockState::Free);
-        self.core.with_queue(self.index, |queue, _, _| any_free(queue), Location::caller())
+        self.look(|queue| queue.blocks.iter().any(|block| block.state == BlockState::Free))
+    }
+
+    fn look<R>(&self, at_what: impl FnOnce(&Queue) -> R) -> R {
+        self.core.with_queue(self.index, |queue, _, _| at_what(queue), Location::caller())
     }
 
     fn own(

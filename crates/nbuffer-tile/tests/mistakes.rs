@@ -198,10 +198,12 @@ fn a_depth_of_two_takes_two() {
             queue.enque(queue.alloc_tensor::<f32>()?)?;
         }
         assert_eq!((queue.tensor_count(), queue.has_idle_buffer()), (2, false));
+        assert_eq!((queue.has_tensor(), queue.has_vacancy()), (true, false));
         for _ in 0..2 {
             queue.free_tensor(queue.deque::<f32>()?)?;
         }
         assert_eq!((queue.tensor_count(), queue.has_idle_buffer()), (0, true));
+        assert_eq!((queue.has_tensor(), queue.has_vacancy()), (false, true));
         Ok(())
     });
     run.unwrap();
@@ -356,6 +358,21 @@ fn blocks_freed_and_not_taken_again_hold_ids_too() {
     );
 }
 
+#[test]
+fn waiting_for_freed_blocks_gives_their_ids_back() {
+    let run = try_on("910B1", 1, |core, _| {
+        let pipe = TPipe::new(core)?;
+        let queue: TQue<'_, VecIn> = pipe.init_buffer(9, 32)?;
+        for _ in 0..9 {
+            queue.enque(queue.alloc_tensor::<f32>()?)?;
+            queue.free_tensor(queue.deque::<f32>()?)?;
+            queue.free_all_event()?;
+        }
+        Ok(())
+    });
+    run.unwrap();
+}
+
 // Flags.
 
 #[test]
@@ -445,19 +462,13 @@ fn without_an_initial_set(tiles: u32) -> impl Fn(&Core, Tensors) -> Outcome {
 
 #[test]
 fn a_first_wait_without_an_initial_set() {
-    check(
-        without_an_initial_set(4),
-        expect![
-            "pipe V waits for ever: flag MTE2_V 0 is set only by something that waits for V itself, or is behind it"
-        ],
-    );
-    // Longer than what waits between program and pipes: the program is stopped, and the error is still the deadlock.
-    check(
-        without_an_initial_set(100_000),
-        expect![
-            "pipe V waits for ever: flag MTE2_V 0 is set only by something that waits for V itself, or is behind it"
-        ],
-    );
+    let told = expect![
+        "pipe MTE2 waits for ever: nothing sets flag V_MTE2 0 that does not itself wait for MTE2; a loop's first wait needs a flag that is set before the loop"
+    ];
+    check(without_an_initial_set(4), told);
+    // Longer than what lies between program and pipes: the program is stopped, and the error is still the deadlock.
+    let error = try_on("910B1", 1, without_an_initial_set(100_000)).unwrap_err();
+    assert!(matches!(error.kind, ErrorKind::Deadlock { pipe: Pipe::Mte2, .. }), "{error}");
 }
 
 #[test]
@@ -672,6 +683,11 @@ fn wrong_places() {
     check_call(
         |core, Tensors { y, .. }, ub, _| core.fixpipe(y, ub, FixpipeParams::default()),
         expect!["the source lies in UB: fixpipe takes L0C"],
+    );
+    let overlapping = FixpipeParams { m: 2, n: 16, dst_stride: 15 };
+    check_call(
+        |core, Tensors { y, .. }, ub, _| core.fixpipe(y, ub, overlapping),
+        expect!["dst_stride is 15: at least n, so that rows do not overlap, is possible"],
     );
 }
 

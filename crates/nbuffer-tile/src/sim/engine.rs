@@ -531,15 +531,15 @@ impl PipeState {
 impl CoreState {
     /// Nothing will happen any more: has everything happened?
     fn check_ended(&self, index: usize) -> Result<(), KernelError> {
-        let stuck = Pipe::ALL.into_iter().find(|pipe| !self.pipes[*pipe as usize].queue.is_empty());
-        let Some(pipe) = stuck else { return Ok(()) };
-        let head = &self.pipes[pipe as usize].queue[0].instruction;
+        // Of pipes that wait for each other, the one whose wait comes first in the program.
+        let heads = Pipe::ALL.map(|pipe| self.pipes[pipe as usize].queue.front().map(|head| (pipe, head)));
+        let first = heads.into_iter().flatten().min_by_key(|(_, head)| head.number);
+        let Some((pipe, Queued { instruction: head, .. })) = first else { return Ok(()) };
         let why = match head.op {
-            Op::Wait(event, id) => {
-                format!(
-                    "flag {event} {id} is set only by something that waits for {pipe} itself, or is behind it"
-                )
-            }
+            Op::Wait(event, id) => format!(
+                "nothing sets flag {event} {id} that does not itself wait for {pipe}; a loop's first wait needs a flag that is \
+                 set before the loop"
+            ),
             _ => format!("{} cannot start", head.op.name()),
         };
         Err(KernelError { core: Some(index), ..KernelError::new(ErrorKind::Deadlock { pipe, why }, head.at) })

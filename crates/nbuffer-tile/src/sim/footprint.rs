@@ -48,8 +48,8 @@ impl Strip {
 
     /// Pieces without gaps are one piece.
     fn flat(self) -> Strip {
-        if self.count > 1 && self.len == self.stride {
-            Strip { len: self.len * self.count, stride: 0, count: 1, ..self }
+        if self.count > 1 && self.len >= self.stride {
+            Strip { len: self.end() - self.start, stride: 0, count: 1, ..self }
         } else {
             self
         }
@@ -137,9 +137,9 @@ impl Footprint {
             self.left_out += 1;
             return;
         }
-        let stride = if copy.blocks > 1 { copy.far_stride } else { 0 };
-        let (start, len, count) = (copy.far, copy.far_len(), copy.blocks.into());
-        self.push(Strip { tensor: copy.buffer, start, len, stride, count }.flat());
+        let (start, len, stride) = (copy.far, copy.far_len(), copy.far_stride);
+        let strip = Strip { tensor: copy.buffer, start, len, stride, count: copy.blocks.into() };
+        self.push(if copy.blocks > 1 { strip.flat() } else { Strip { stride: 0, ..strip } });
     }
 
     fn push(&mut self, strip: Strip) {

@@ -26,7 +26,9 @@ impl Vector {
     /// Repeats that it takes.
     pub(super) fn repeats(&self) -> u64 {
         match self.shape {
-            Shape::Count(count) => u64::from(count).div_ceil(self.per_repeat().into()),
+            Shape::Count(count) => {
+                (u64::from(count) * u64::from(self.element_bytes())).div_ceil(REPEAT.into())
+            }
             Shape::Masked { repeats, .. } => repeats.into(),
         }
     }
