@@ -17,7 +17,7 @@ pub enum Extent {
     Count(u32),
     /// In each of `repeat` repeats of 256 bytes those whose bit is set.
     Masked {
-        /// A bit for each element of a repeat; 128 of them for 2-byte elements.
+        /// A bit for each element of a repeat: 128 of them for elements of 2 bytes, 64 for those of 4 bytes.
         mask: [u64; 2],
         /// Repeats, up to 255. None is an instruction that does nothing and takes its time.
         repeat: u8,
@@ -228,7 +228,7 @@ impl Core {
             let why = format!("there is none for {}", T::DTYPE);
             return Err(KernelError::new(ErrorKind::Unsupported { call: "brcb", why }, at));
         }
-        let call = Call::new("brcb", VectorOp::Brcb, Extent::first(128, repeat, strides));
+        let call = Call::new("brcb", VectorOp::Brcb, Extent::first(256 / T::DTYPE.size(), repeat, strides));
         self.vector(call, dst, &[a.into()], at)
     }
 
@@ -259,6 +259,11 @@ impl Core {
         let vector = call.instruction(dst.into(), sources, at)?;
         self.issue(Op::Vector(vector), at)
     }
+}
+
+/// A mask as one number.
+pub(crate) fn mask_bits([low, high]: [u64; 2]) -> u128 {
+    u128::from(high) << 64 | u128::from(low)
 }
 
 /// An operand as it was given.
@@ -333,6 +338,12 @@ impl Call {
             shape,
         };
         self.check_type(&vector, at)?;
+        if let Shape::Masked { mask, .. } = shape {
+            let (elements, most) = (128 - mask_bits(mask).leading_zeros(), vector.per_repeat());
+            let what = "elements of a repeat that the mask reaches";
+            let range = if most < 128 { "up to 64, with elements of 4 bytes," } else { "up to 128" };
+            check_range(elements <= most, what, elements.into(), range, at)?;
+        }
         // The results of repeats lie element by element.
         let of_elements = vector.is_repeat_reduction();
         let alignment = if of_elements { dst.dtype.size() } else { Space::Ub.alignment() };

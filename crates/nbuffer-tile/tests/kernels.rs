@@ -236,3 +236,13 @@ fn the_system_keeps_three_ids_of_m_mte1() {
     let message = matmul_error("910B1", 3);
     assert!(message.contains("all 5 ids of event M_MTE1 that kernels have are in use"), "{message}");
 }
+
+/// Two inputs of three blocks are six blocks freed and not yet taken again, and a 910 has four ids.
+#[test]
+fn three_blocks_of_two_inputs_are_more_than_the_ids_of_a_910() {
+    let mut memory = GlobalMemory::new();
+    let (x, y, z) = (memory.zeros::<f16>(4096), memory.zeros(4096), memory.zeros(4096));
+    let add = Add { x, y, z, tile: 256, num: 3, repeat_op: 1 };
+    let error = launch(&device("910"), &mut memory, &Launch::on(1), |core| add.run(core)).unwrap_err();
+    assert!(matches!(error.kind, ErrorKind::Ids { ids: 4, .. }), "{error}");
+}

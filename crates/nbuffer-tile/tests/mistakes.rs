@@ -647,6 +647,12 @@ fn parameters_beyond_their_range() {
         |core, Tensors { x, .. }, ub, _| core.data_copy_pad_in(ub, x, short, pad),
         expect!["pad.left is 36: up to 32 bytes is possible"],
     );
+    check_call(
+        |core, _, ub, _| core.adds(ub, ub, 1.0, Extent::first(65, 1, Strides::default())),
+        expect![
+            "elements of a repeat that the mask reaches is 65: up to 64, with elements of 4 bytes, is possible"
+        ],
+    );
     let standing = Strides { block: [1; 3], repeat: [0, 8, 8] };
     check_call(
         |core, _, ub, _| core.adds(ub, ub, 1.0, Extent::first(8, 2, standing)),

@@ -5,6 +5,7 @@ use half::f16;
 use super::arithmetic::{Number, tree_sum};
 use crate::element::{DType, Element};
 use crate::instruction::{Comparison, Operand, Rounding, Selection, Shape, Vector, VectorOp};
+use crate::vector::mask_bits;
 
 /// Bytes that a repeat works on.
 const REPEAT: u32 = 256;
@@ -19,7 +20,7 @@ impl Vector {
     }
 
     /// Elements of a repeat.
-    fn per_repeat(&self) -> u32 {
+    pub(crate) fn per_repeat(&self) -> u32 {
         REPEAT / self.element_bytes()
     }
 
@@ -55,9 +56,7 @@ impl Vector {
         match self.shape {
             Shape::Count(count) => u64::from(count) * u64::from(element_bytes),
             Shape::Masked { mask, repeats, .. } => {
-                let bits = u128::from(mask[1]) << 64 | u128::from(mask[0]);
-                let bits = bits & u128::MAX >> (128 - self.per_repeat().min(128));
-                let Some(last) = bits.checked_ilog2().filter(|_| repeats > 0) else { return 0 };
+                let Some(last) = mask_bits(mask).checked_ilog2().filter(|_| repeats > 0) else { return 0 };
                 let row = u64::from(last * element_bytes / 32);
                 let repeat = u64::from(repeats) - 1;
                 32 * (repeat * u64::from(operand.repeat_stride) + row * u64::from(operand.block_stride) + 1)
