@@ -1,0 +1,22 @@
+//! The simulated AI Core: runs the pipes' streams in cycles, and applies what they do to data in the order of time.
+
+mod arithmetic;
+mod copying;
+mod cost;
+mod engine;
+mod feed;
+mod footprint;
+mod hazard;
+mod matrix;
+mod memory;
+mod sharing;
+mod stats;
+mod values;
+mod vector;
+
+pub use hazard::{Hazard, HazardKind, Party};
+pub use memory::GlobalMemory;
+pub use stats::{CoreReport, PipeReport, Run, TileSpan, Wait, Waits};
+
+pub(crate) use engine::Engine;
+pub(crate) use feed::Feed;

@@ -1,0 +1,144 @@
+//! What a simulation came to.
+
+use crate::pipe::{Event, Pipe};
+use crate::sim::hazard::Hazard;
+
+/// Why the vector pipe did nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Wait {
+    /// Its input was not there yet.
+    Data,
+    /// No output block was free yet.
+    NoFreeBlock,
+    /// The scalar core had not issued its next instruction.
+    Issue,
+    /// It waited at a barrier.
+    Barrier,
+    /// Before its first instruction.
+    Fill,
+    /// After its last one.
+    Drain,
+}
+
+impl Wait {
+    /// All of them.
+    pub const ALL: [Wait; 6] =
+        [Wait::Data, Wait::NoFreeBlock, Wait::Issue, Wait::Barrier, Wait::Fill, Wait::Drain];
+
+    /// Its name in words.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Wait::Data => "data not there",
+            Wait::NoFreeBlock => "no free block",
+            Wait::Issue => "not issued",
+            Wait::Barrier => "barrier",
+            Wait::Fill => "fill",
+            Wait::Drain => "drain",
+        }
+    }
+
+    /// What a wait for this event is.
+    pub(crate) fn of(event: Event) -> Wait {
+        if event.from == Pipe::Mte3 || event.from == Pipe::Fix { Wait::NoFreeBlock } else { Wait::Data }
+    }
+}
+
+/// Cycles waited, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Waits([f64; Wait::ALL.len()]);
+
+impl Waits {
+    /// Cycles waited for this reason.
+    pub fn of(&self, wait: Wait) -> f64 {
+        self.0[wait as usize]
+    }
+
+    pub(crate) fn add(&mut self, wait: Wait, cycles: f64) {
+        self.0[wait as usize] += cycles;
+    }
+
+    /// All of them.
+    pub fn sum(&self) -> f64 {
+        self.0.iter().sum()
+    }
+}
+
+/// What a pipe of a core did.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct PipeReport {
+    /// Instructions, without flags and barriers.
+    pub instructions: u64,
+    /// Cycles in which at least one of them ran.
+    pub busy: f64,
+    /// Bytes moved.
+    pub bytes: u64,
+    /// Of `busy`, cycles of start-up.
+    pub startup: f64,
+    /// Of `busy`, cycles lost to bank conflicts.
+    pub conflicts: f64,
+    /// When its first instruction began, and its last one ended.
+    pub first: f64,
+    /// See `first`.
+    pub last: f64,
+    /// Why it did nothing; the sum and `busy` are the core's time.
+    pub waits: Waits,
+}
+
+/// What a core did.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CoreReport {
+    /// When its last instruction ended.
+    pub end: f64,
+    /// Its pipes, in the order of [`Pipe::ALL`].
+    pub pipes: [PipeReport; 7],
+    /// Instructions, flags and barriers included.
+    pub instructions: u64,
+}
+
+impl CoreReport {
+    /// One pipe.
+    pub fn pipe(&self, pipe: Pipe) -> &PipeReport {
+        &self.pipes[pipe as usize]
+    }
+}
+
+/// An instruction as it ran.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TileSpan {
+    /// The core.
+    pub core: usize,
+    /// The pipe.
+    pub pipe: Pipe,
+    /// The vendor's name of the instruction.
+    pub name: &'static str,
+    /// Its number among the core's instructions.
+    pub number: u64,
+    /// When it began, in cycles.
+    pub start: f64,
+    /// When it ended.
+    pub end: f64,
+    /// The line of the kernel.
+    pub line: u32,
+    /// For a wait, the number of the instruction that set the flag.
+    pub set_by: Option<u64>,
+}
+
+/// A kernel's run.
+#[derive(Clone, Debug, Default)]
+pub struct Run {
+    /// Cycles from the first instruction to the end of the last.
+    pub cycles: f64,
+    /// The cores.
+    pub cores: Vec<CoreReport>,
+    /// Instructions that touched the same bytes without order: the first of each pair of lines, on each core. Values mean
+    /// nothing if there are any.
+    pub hazards: Vec<Hazard>,
+    /// How many hazards there were, those that were not kept included.
+    pub n_hazards: u64,
+    /// Copies out that were too scattered to check whether another core wrote the same place.
+    pub unchecked_writes: u64,
+    /// What ran when, as far as it was kept.
+    pub spans: Vec<TileSpan>,
+    /// Spans that were not kept.
+    pub spans_left_out: u64,
+}

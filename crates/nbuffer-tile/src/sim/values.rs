@@ -1,0 +1,75 @@
+//! What instructions do to data. Sources are read when an instruction begins, results are written when it ends.
+
+use super::hazard::Touch;
+use super::memory::{CoreMemory, GlobalMemory};
+use super::{copying, matrix, vector};
+use crate::instruction::{Op, Route};
+use crate::position::Space;
+
+/// What an instruction will write when it ends: elements, or bytes of a copy, one after the other.
+#[derive(Debug, Default)]
+pub(super) struct Pending(Vec<u8>);
+
+/// The most operands that lie in a core's memories.
+const OPERANDS: usize = 4;
+
+const NOTHING: Touch = Touch { space: Space::Ub, start: 0, end: 0, writes: false };
+
+/// The bytes of the core's memories that an instruction touches, from the first to the last of each operand.
+pub(super) fn touches(op: &Op) -> ([Touch; OPERANDS], usize) {
+    let mut touches = [NOTHING; OPERANDS];
+    let mut n = 0;
+    // Every extent was found to lie within its memory when the instruction was made.
+    let mut add = |space, start: u32, len: u64, writes| {
+        touches[n] = Touch { space, start, end: start + len as u32, writes };
+        n += 1;
+    };
+    match op {
+        Op::Copy(copy) => {
+            let near = copy.near_extent();
+            match copy.route {
+                Route::In(space) => add(space, copy.near, near, true),
+                Route::Out => add(Space::Ub, copy.near, near, false),
+                Route::Load(space) => {
+                    add(space, copy.near, near, true);
+                    add(Space::L1, copy.far as u32, copy.far_extent(), false);
+                }
+                Route::Fixpipe(_) => add(Space::L0c, copy.near, near, false),
+            }
+        }
+        Op::Vector(vector) => {
+            add(Space::Ub, vector.dst.address, vector.dst_extent(), true);
+            for index in 0..usize::from(vector.n_sources) {
+                add(Space::Ub, vector.sources[index].address, vector.source_extent(index), false);
+            }
+        }
+        Op::Mmad(mmad) => {
+            let [a, b, c] = mmad.extents().map(u64::from);
+            add(Space::L0c, mmad.c, c, true);
+            add(Space::L0a, mmad.a, a, false);
+            add(Space::L0b, mmad.b, b, false);
+        }
+        _ => {}
+    }
+    (touches, n)
+}
+
+/// Reads an instruction's sources and computes what it will write.
+pub(super) fn compute(op: &Op, memory: &CoreMemory, global: &GlobalMemory) -> Pending {
+    Pending(match op {
+        Op::Copy(copy) => copying::read(copy, memory, global),
+        Op::Vector(vector) => vector::compute(vector, memory.of(Space::Ub)),
+        Op::Mmad(mmad) => matrix::multiply(mmad, memory),
+        _ => Vec::new(),
+    })
+}
+
+/// Writes what was computed.
+pub(super) fn store(op: &Op, Pending(bytes): Pending, memory: &mut CoreMemory, global: &mut GlobalMemory) {
+    match op {
+        Op::Copy(copy) => copying::write(copy, &bytes, memory, global),
+        Op::Vector(vector) => vector::store(vector, &bytes, memory.of_mut(Space::Ub)),
+        Op::Mmad(mmad) => memory.of_mut(Space::L0c)[mmad.c as usize..][..bytes.len()].copy_from_slice(&bytes),
+        _ => {}
+    }
+}
