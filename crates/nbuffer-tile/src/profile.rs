@@ -336,6 +336,17 @@ impl Profile {
         cycles / self.clock_mhz
     }
 
+    /// Bytes a cycle that global memory gives all cores together, past the L2 cache or within it.
+    pub fn bytes_per_cycle(&self, within_l2: bool) -> f64 {
+        let bytes_per_s = if within_l2 { self.global.l2_bytes_per_s } else { self.global.bytes_per_s };
+        bytes_per_s / (self.clock_mhz * 1e6)
+    }
+
+    /// Whether so many bytes of tensors stay in the L2 cache.
+    pub fn fits_l2(&self, bytes: u64) -> bool {
+        bytes <= self.global.l2_bytes
+    }
+
     fn check(&self, file: &str) -> Result<(), ProfileError> {
         let file = || file.to_owned();
         let positive = "a finite number above 0";

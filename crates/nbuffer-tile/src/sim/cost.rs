@@ -39,9 +39,21 @@ impl Vector {
         }
     }
 
-    pub(super) fn cost(&self, profile: &Profile) -> VectorCost {
+    /// Elements that it works on, and those that its repeats have room for.
+    pub(super) fn occupancy(&self) -> (u64, u64) {
+        let room = u64::from(self.repeats()) * u64::from(REPEAT / self.element_bytes());
+        match self.shape {
+            Shape::Count(count) => (count.into(), room),
+            Shape::Masked { mask, repeats } => {
+                let set: u32 = mask.iter().map(|bits| bits.count_ones()).sum();
+                ((u64::from(set) * u64::from(repeats)).min(room), room)
+            }
+        }
+    }
+
+    pub(super) fn cost(&self, profile: &Profile, known: &mut RepeatCycles) -> VectorCost {
         let repeats = f64::from(self.repeats());
-        let each = cycles_of_repeat(profile, self.op, self.dtype);
+        let each = known.of(profile, self.op, self.dtype);
         let reads = f64::from(self.read_cycles(profile.vector.bank_groups));
         VectorCost {
             startup: profile.vector.startup,
@@ -56,7 +68,7 @@ impl Vector {
         if groups == 0 || self.n_sources < 2 {
             return 1;
         }
-        let mut rows = [0_u32; 64];
+        let mut rows = [0_u8; 64];
         let groups = groups.min(64);
         for Operand { address, block_stride, .. } in &self.sources[..usize::from(self.n_sources)] {
             for row in 0..ROWS {
@@ -64,15 +76,28 @@ impl Vector {
                 rows[group as usize] += 1;
             }
         }
-        rows.into_iter().max().unwrap_or(1)
+        rows[..groups as usize].iter().copied().max().unwrap_or(1).into()
     }
 }
 
-fn cycles_of_repeat(profile: &Profile, op: VectorOp, dtype: DType) -> f64 {
-    let cycles = &profile.vector_cycles;
-    let name = op.key();
-    let typed = cycles.get(&format!("{name}.{dtype}"));
-    *typed.or_else(|| cycles.get(name)).or_else(|| cycles.get("default")).expect("a profile has a default")
+/// Cycles of a repeat that were looked up before: a kernel has few operations and many instructions.
+#[derive(Debug, Default)]
+pub(super) struct RepeatCycles(Vec<(VectorOp, DType, f64)>);
+
+impl RepeatCycles {
+    fn of(&mut self, profile: &Profile, op: VectorOp, dtype: DType) -> f64 {
+        let known = self.0.iter().find(|(known, of, _)| (*known, *of) == (op, dtype));
+        if let Some((_, _, cycles)) = known {
+            return *cycles;
+        }
+        let name = op.key();
+        let typed = profile.vector_cycles.get(&format!("{name}.{dtype}"));
+        let named = typed.or_else(|| profile.vector_cycles.get(name));
+        let cycles =
+            *named.or_else(|| profile.vector_cycles.get("default")).expect("a profile has a default");
+        self.0.push((op, dtype, cycles));
+        cycles
+    }
 }
 
 impl Copy {
