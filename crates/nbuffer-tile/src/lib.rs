@@ -41,21 +41,27 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod advice;
+pub mod catalog;
 mod copy;
 mod core;
 mod element;
 mod error;
+mod events;
 mod instruction;
 pub mod kernels;
 mod launch;
 mod pipe;
+pub mod plan;
 mod position;
 mod profile;
 mod queue;
+mod report;
 mod sim;
 mod tensor;
 mod vector;
 
+pub use advice::{Advice, Choice};
 pub use copy::{DataCopyPadParams, DataCopyParams, Pad};
 pub use core::Core;
 pub use element::{DType, Element};
@@ -65,10 +71,11 @@ pub use launch::{Launch, launch};
 pub use pipe::{Event, Pipe};
 pub use position::{A1, A2, B1, B2, Co1, Position, Space, TPosition, VecCalc, VecIn, VecOut};
 pub use profile::{
-    Arch, Copies, CopyCurve, CubeUnit, GlobalUnit, Profile, ProfileError, Provenance, ScalarUnit, Sizes,
-    Source, VectorUnit, names,
+    Arch, Copies, CopyCurve, CubeUnit, GlobalUnit, Number, Profile, ProfileError, Provenance, ScalarUnit,
+    Sizes, Source, VectorUnit, names,
 };
 pub use queue::{TBuf, TPipe, TQue, TQueBind};
+pub use report::{Hazards, Limit, QueueReport, TileReport, VectorReport};
 pub use sim::{CoreReport, GlobalMemory, Hazard, HazardKind, Party, PipeReport, Run, TileSpan, Wait, Waits};
 pub use tensor::{GlobalTensor, Local, LocalTensor};
 pub use vector::{Extent, Strides};

@@ -5,12 +5,14 @@ use crate::instruction::{Copy, Mmad, Operand, Route, Shape, Vector, VectorOp};
 use crate::position::Space;
 use crate::profile::{CopyCurve, Profile};
 
-/// A vector instruction's cycles.
+/// A vector instruction's cycles, and how full its repeats are.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct VectorCost {
     pub(super) startup: f64,
     pub(super) work: f64,
     pub(super) conflicts: f64,
+    pub(super) elements: u64,
+    pub(super) elements_max: u64,
 }
 
 impl VectorCost {
@@ -40,7 +42,7 @@ impl Vector {
     }
 
     /// Elements that it works on, and those that its repeats have room for.
-    pub(super) fn occupancy(&self) -> (u64, u64) {
+    fn occupancy(&self) -> (u64, u64) {
         let room = u64::from(self.repeats()) * u64::from(REPEAT / self.element_bytes());
         match self.shape {
             Shape::Count(count) => (count.into(), room),
@@ -51,15 +53,18 @@ impl Vector {
         }
     }
 
-    pub(super) fn cost(&self, profile: &Profile, known: &mut RepeatCycles) -> VectorCost {
+    fn cost(&self, profile: &Profile) -> VectorCost {
         let repeats = f64::from(self.repeats());
-        let each = known.of(profile, self.op, self.dtype);
+        let each = cycles_of_repeat(profile, self.op, self.dtype);
         let reads = f64::from(self.read_cycles(profile.vector.bank_groups));
+        let (elements, elements_max) = self.occupancy();
         VectorCost {
             startup: profile.vector.startup,
             work: repeats * each,
             // Reading beyond the first cycle holds up an operation that would else take a cycle.
             conflicts: repeats * (reads - each).max(0.0),
+            elements,
+            elements_max,
         }
     }
 
@@ -80,23 +85,36 @@ impl Vector {
     }
 }
 
-/// Cycles of a repeat that were looked up before: a kernel has few operations and many instructions.
-#[derive(Debug, Default)]
-pub(super) struct RepeatCycles(Vec<(VectorOp, DType, f64)>);
+fn cycles_of_repeat(profile: &Profile, op: VectorOp, dtype: DType) -> f64 {
+    let cycles = &profile.vector_cycles;
+    let name = op.key();
+    let typed = cycles.get(&format!("{name}.{dtype}"));
+    *typed.or_else(|| cycles.get(name)).or_else(|| cycles.get("default")).expect("a profile has a default")
+}
 
-impl RepeatCycles {
-    fn of(&mut self, profile: &Profile, op: VectorOp, dtype: DType) -> f64 {
-        let known = self.0.iter().find(|(known, of, _)| (*known, *of) == (op, dtype));
-        if let Some((_, _, cycles)) = known {
-            return *cycles;
+/// Costs of vector instructions, with those worked out last at hand: a kernel repeats a few of them.
+#[derive(Debug, Default)]
+pub(super) struct VectorCosts {
+    known: [Option<(CostKey, VectorCost)>; KNOWN],
+    next: usize,
+}
+
+const KNOWN: usize = 8;
+
+/// All that a cost depends on.
+type CostKey = (VectorOp, DType, DType, Shape, [Operand; 3], u8);
+
+impl VectorCosts {
+    pub(super) fn of(&mut self, profile: &Profile, vector: &Vector) -> VectorCost {
+        let Vector { op, dtype, dst_dtype, shape, sources, n_sources, .. } = *vector;
+        let key = (op, dtype, dst_dtype, shape, sources, n_sources);
+        if let Some((_, cost)) = self.known.iter().flatten().find(|(known, _)| *known == key) {
+            return *cost;
         }
-        let name = op.key();
-        let typed = profile.vector_cycles.get(&format!("{name}.{dtype}"));
-        let named = typed.or_else(|| profile.vector_cycles.get(name));
-        let cycles =
-            *named.or_else(|| profile.vector_cycles.get("default")).expect("a profile has a default");
-        self.0.push((op, dtype, cycles));
-        cycles
+        let cost = vector.cost(profile);
+        self.known[self.next] = Some((key, cost));
+        self.next = (self.next + 1) % KNOWN;
+        cost
     }
 }
 

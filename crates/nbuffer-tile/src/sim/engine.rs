@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
-use super::cost::RepeatCycles;
+use super::cost::VectorCosts;
 use super::feed::Feed;
 use super::hazard::{Clock, Hazard, Party, Watcher};
 use super::memory::{CoreMemory, GlobalMemory};
@@ -12,7 +12,7 @@ use super::spans::{Kept, TileSpan};
 use super::stats::{CoreReport, Run, Wait};
 use super::values::{self, Pending};
 use crate::error::{ErrorKind, KernelError};
-use crate::instruction::{Instruction, Op, Route};
+use crate::instruction::{Instruction, Op};
 use crate::pipe::{Event, Pipe};
 use crate::profile::Profile;
 
@@ -160,7 +160,7 @@ pub(crate) struct Engine<'a> {
     hazards: Vec<Hazard>,
     found: Vec<Hazard>,
     n_hazards: u64,
-    repeat_cycles: RepeatCycles,
+    costs: VectorCosts,
     spans: Kept,
 }
 
@@ -197,7 +197,7 @@ impl<'a> Engine<'a> {
             hazards: Vec::new(),
             found: Vec::new(),
             n_hazards: 0,
-            repeat_cycles: RepeatCycles::default(),
+            costs: VectorCosts::default(),
             spans: Kept::new(spans),
         }
     }
@@ -342,7 +342,7 @@ impl<'a> Engine<'a> {
         let core = &mut self.cores[index];
         let state = &mut core.pipes[pipe as usize];
         let Some(head) = state.queue.front() else { return false };
-        let (number, op) = (head.number, head.instruction.op);
+        let number = head.number;
         if head.issued > now {
             let at = head.issued;
             state.waits_for = state.waits_for.or(Some(Wait::Issue));
@@ -354,7 +354,7 @@ impl<'a> Engine<'a> {
             self.wake(index, pipe, at);
             return false;
         }
-        match op {
+        match head.instruction.op {
             Op::Set(event, id) => {
                 if state.n_running > 0 {
                     return false;
@@ -464,12 +464,11 @@ impl<'a> Engine<'a> {
                 }
             }
             Op::Vector(vector) => {
-                let cost = vector.cost(profile, &mut self.repeat_cycles);
-                let (elements, elements_max) = vector.occupancy();
+                let cost = self.costs.of(profile, vector);
                 report.startup += cost.startup;
                 report.conflicts += cost.conflicts;
-                report.elements += elements;
-                report.elements_max += elements_max;
+                report.elements += cost.elements;
+                report.elements_max += cost.elements_max;
                 self.foresee(now + cost.cycles(), What::Over(which));
             }
             Op::Mmad(mmad) => {

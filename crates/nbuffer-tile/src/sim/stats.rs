@@ -41,9 +41,16 @@ impl Wait {
         }
     }
 
-    /// What a wait for this event is.
+    /// What a wait for this event is: what comes before in the flow of data fills, what comes behind frees.
     pub(crate) fn of(event: Event) -> Wait {
-        if event.from == Pipe::Mte3 || event.from == Pipe::Fix { Wait::NoFreeBlock } else { Wait::Data }
+        let place = |pipe| match pipe {
+            Pipe::S => 0,
+            Pipe::Mte2 => 1,
+            Pipe::Mte1 => 2,
+            Pipe::V | Pipe::M => 3,
+            Pipe::Mte3 | Pipe::Fix => 4,
+        };
+        if place(event.from) > place(event.to) { Wait::NoFreeBlock } else { Wait::Data }
     }
 }
 

@@ -30,6 +30,7 @@ mod simulate;
 mod sink;
 mod sweep;
 mod table;
+mod tile;
 mod trace;
 mod values;
 mod workload;
@@ -67,6 +68,9 @@ enum Command {
     Inspect(inspect::Args),
     /// List devices and engines: what is here, what is not and why
     Devices(devices::Args),
+    /// Run tile kernels on a simulated AI Core: values, time, what bounds them
+    #[command(subcommand)]
+    Tile(tile::Command),
 }
 
 /// How a command ended.
@@ -129,5 +133,6 @@ fn run(command: Command) -> anyhow::Result<Status> {
         Command::Simulate(args) => simulate::main(&args),
         Command::Inspect(args) => inspect::main(&args),
         Command::Devices(args) => devices::main(&args),
+        Command::Tile(command) => tile::main(&command),
     }
 }
