@@ -185,8 +185,13 @@ fn little_gain(gain: f64, one: &Choice, two: &Choice) -> String {
             percent(hidden)
         )
     } else {
-        let v = stages.compute / plan.period;
-        format!("{} are the limit, and V has work for {} of a tile's time", plan.binding.words(), percent(v))
+        let v = percent(stages.compute / plan.period);
+        let per_element = |choice: &Choice| choice.stages.copy_in / f64::from(choice.tile);
+        let smaller = match per_element(two) / per_element(one) {
+            worse if worse > 1.05 => format!(", and smaller copies take {} longer", percent(worse - 1.0)),
+            _ => String::new(),
+        };
+        format!("the limit is {}; V has work for {v} of a tile's time{smaller}", plan.binding.words())
     };
     if gain < 0.0 {
         return format!("double buffering loses {:.1} % here because {why}", -100.0 * gain);

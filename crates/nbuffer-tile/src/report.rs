@@ -35,7 +35,7 @@ pub struct VectorReport {
     /// Of that, two operands were in one bank group.
     pub bank_conflicts: f64,
     /// It did nothing, by cause.
-    pub waits: BTreeMap<&'static str, f64>,
+    pub waits: BTreeMap<String, f64>,
     /// Elements worked on, as a part of those that its repeats had room for.
     pub occupancy: f64,
 }
@@ -120,7 +120,7 @@ impl TileReport {
         let vector = queues.contains_key("V").then(|| {
             let wait = |wait: Wait| {
                 let rest = |core: &CoreReport| if wait == Wait::Drain { run.cycles - core.end } else { 0.0 };
-                (wait.name(), v(&|pipe| pipe.waits.of(wait)) + part(mean(&rest)))
+                (wait.name().replace(' ', "_"), v(&|pipe| pipe.waits.of(wait)) + part(mean(&rest)))
             };
             let elements =
                 |of: fn(&crate::sim::PipeReport) -> u64| mean(&|core| of(core.pipe(Pipe::V)) as f64);
@@ -231,8 +231,10 @@ impl fmt::Display for TileReport {
             let waits: f64 = vector.waits.values().sum();
             let mut causes: Vec<_> = vector.waits.iter().filter(|(_, part)| **part >= 0.0005).collect();
             causes.sort_by(|a, b| b.1.total_cmp(a.1));
-            let causes: Vec<_> =
-                causes.iter().map(|(cause, part)| format!("{cause} {}", percent(**part))).collect();
+            let causes: Vec<_> = causes
+                .iter()
+                .map(|(cause, part)| format!("{} {}", cause.replace('_', " "), percent(**part)))
+                .collect();
             row(f, "V waits", &format!("{}: {}", percent(waits), causes.join(", ")))?;
             let (startup, conflicts) = (percent(vector.startup), percent(vector.bank_conflicts));
             row(

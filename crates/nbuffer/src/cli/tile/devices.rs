@@ -1,6 +1,6 @@
 //! `nbuffer tile devices`: what AI Cores are known, and how well.
 
-use nbuffer_tile::{Profile, names};
+use nbuffer_tile::{Profile, Source, names};
 
 use super::super::plan::row;
 use super::super::{Status, emit};
@@ -29,16 +29,18 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
         return emit(&out);
     };
     let profile = Profile::named(name)?;
-    say!(out, "{}: {}\n", profile.name, profile.description);
-    let mut known: Option<&nbuffer_tile::Source> = None;
+    say!(out, "{}: {}", profile.name, profile.description);
+    let mut known: Option<&Source> = None;
     for number in profile.numbers() {
         // A source stands once above the numbers that come from it.
         if known != Some(number.source) {
             say!(out, "");
-            row(&mut out, number.source.kind.name(), &number.source.from);
+            let Source { kind, from } = number.source;
+            row(&mut out, "source", &format!("{}: {from}", kind.name()));
             known = Some(number.source);
         }
-        say!(out, "    {:<32}{:>14} {}", number.key, number.value, number.unit);
+        let line = format!("    {:<32}{:>14} {}", number.key, number.value, number.unit);
+        say!(out, "{}", line.trim_end());
     }
     emit(&out)
 }
