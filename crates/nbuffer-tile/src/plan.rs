@@ -132,6 +132,20 @@ pub enum Resource {
 }
 
 impl Resource {
+    /// In a word or two.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Resource::CopyIn => "MTE2",
+            Resource::Vector => "V",
+            Resource::CopyOut => "MTE3",
+            Resource::InputBlocks => "input blocks",
+            Resource::OutputBlocks => "output blocks",
+            Resource::GlobalMemory => "global memory",
+            Resource::CorePort => "core port",
+            Resource::Scalar => "S",
+        }
+    }
+
     /// In words.
     pub const fn words(self) -> &'static str {
         match self {

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 
 use super::cost::VectorCosts;
-use super::feed::Feed;
+use super::feed::{Feed, Issued};
 use super::hazard::{Clock, Hazard, Party, Watcher};
 use super::memory::{CoreMemory, GlobalMemory};
 use super::sharing::{Sharing, Which};
@@ -12,7 +12,7 @@ use super::spans::{Kept, TileSpan};
 use super::stats::{CoreReport, Run, Wait};
 use super::values::{self, Pending};
 use crate::error::{ErrorKind, KernelError};
-use crate::instruction::{Instruction, Op};
+use crate::instruction::Op;
 use crate::pipe::{Event, Pipe};
 use crate::profile::Profile;
 
@@ -64,7 +64,7 @@ impl Ord for Happening {
 /// An instruction in front of its pipe.
 #[derive(Debug)]
 struct Queued {
-    instruction: Instruction,
+    instruction: Issued,
     number: u64,
     /// When the scalar core has issued it.
     issued: f64,
@@ -73,7 +73,7 @@ struct Queued {
 /// An instruction at work.
 #[derive(Debug)]
 struct Running {
-    instruction: Instruction,
+    instruction: Issued,
     number: u64,
     start: f64,
     tile: u64,
@@ -139,7 +139,7 @@ struct CoreState {
     scalar: f64,
     held: Option<Held>,
     /// What the scalar core could not issue.
-    pending: Option<Instruction>,
+    pending: Option<Issued>,
     pipes: [PipeState; PIPES],
     /// Flags that are set, by event and id. A set that comes before the one before it was waited for is counted, not lost.
     flags: Vec<VecDeque<Flag>>,
@@ -444,7 +444,8 @@ impl<'a> Engine<'a> {
         });
         state.tiles += u64::from(std::mem::take(&mut state.begins_tile));
         let tile = state.tiles - 1;
-        state.running[place] = Some(Running { instruction, number, start: now, tile, result });
+        state.running[place] =
+            Some(Running { instruction: instruction.clone(), number, start: now, tile, result });
         if state.n_running == 0 {
             state.idle_since = now;
         }

@@ -16,4 +16,5 @@ mod process;
 mod refusals;
 mod simulate;
 mod stdin;
+mod tile;
 mod trace;

@@ -92,7 +92,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     let mut out = String::new();
     say!(
         out,
-        "{:>4}{:>9}{:>12}{:>8}{:>8}{:>8}{:>8}{:>11}  limit",
+        "{:>4}{:>9}{:>11}{:>7}{:>8}{:>8}{:>8}{:>11}  limit",
         "num",
         "tile",
         "us",
@@ -128,7 +128,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
             let advice = Advice::plan(&chosen.profile, chosen.kernel, &task, chosen.cores)?;
             let (planned, limit) = advice.map_or((String::new(), ""), |choice| {
                 let us = chosen.profile.us(choice.plan.cycles);
-                (format!("{us:.1}"), choice.plan.binding.words())
+                (format!("{us:.1}"), choice.plan.binding.name())
             });
             say!(out, "{}{planned:>11}  {limit}", measured(num, tile, &run, &chosen.profile));
         }
@@ -146,7 +146,7 @@ fn measured(num: u32, tile: u32, run: &Run, profile: &Profile) -> String {
         run.cores.iter().map(|core| core.pipe(Pipe::Mte2).bytes + core.pipe(Pipe::Mte3).bytes).sum();
     let us = profile.us(run.cycles);
     let gb_per_s = bytes as f64 / us / 1e3;
-    format!("{num:>4}{tile:>9}{us:>12.2}{v:>8.1}{mte2:>8.1}{mte3:>8.1}{gb_per_s:>8.1}")
+    format!("{num:>4}{tile:>9}{us:>11.2}{v:>7.1}{mte2:>8.1}{mte3:>8.1}{gb_per_s:>8.1}")
 }
 
 #[cfg(test)]
