@@ -14,11 +14,11 @@ use crate::sim::{Engine, Feed, GlobalMemory, Run};
 pub struct Launch {
     /// Cores that run it.
     pub cores: usize,
-    /// Whether data is moved and computed; without it only time is.
+    /// Whether data is moved and computed; without it only time is. On hollow memory it never is.
     pub values: bool,
     /// Whether dependent vector instructions are ordered by themselves, as the vendor's compiler does unless told otherwise.
     pub auto_sync: bool,
-    /// How many spans to keep.
+    /// How many spans to keep: half of them of the beginning, half of the end.
     pub spans: usize,
 }
 
@@ -74,6 +74,7 @@ pub fn launch(
                 core.finish(ended).map_err(|error| KernelError { core: Some(index), ..error })
             }));
         }
+        let how = &Launch { values: how.values && memory.holds_values(), ..how.clone() };
         let engine = Engine::new(profile, memory, feeds, how, at);
         let run = engine.run();
         let mut failed = None;

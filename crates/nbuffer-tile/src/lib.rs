@@ -42,37 +42,46 @@
 //! ```
 
 mod compare;
+mod advice;
+pub mod catalog;
 mod copy;
 mod core;
 mod cube;
 mod element;
 mod error;
+mod events;
+mod grid;
 mod instruction;
 pub mod kernels;
 mod launch;
 mod pipe;
+pub mod plan;
 mod position;
 mod profile;
 mod queue;
 mod reduce;
+mod report;
 mod sim;
 mod tensor;
 mod vector;
 
+pub use advice::{Advice, Choice};
 pub use copy::{DataCopyPadParams, DataCopyParams, Pad};
 pub use core::Core;
 pub use cube::{Factor, FixpipeParams, FromSum, LoadDataParams, MmadParams, Nd2NzParams};
 pub use element::{DType, Element};
 pub use error::{ErrorKind, KernelError, Share};
+pub use grid::{Grid, Operand, Tile};
 pub use instruction::{Comparison, Rounding};
 pub use launch::{Launch, launch};
 pub use pipe::{Event, Pipe};
 pub use position::{A1, A2, B1, B2, Co1, Position, Space, TPosition, VecCalc, VecIn, VecOut};
 pub use profile::{
-    Arch, Copies, CopyCurve, CubeUnit, GlobalUnit, Profile, ProfileError, Provenance, ScalarUnit, Sizes,
-    Source, VectorUnit, names,
+    Arch, Copies, CopyCurve, CubeUnit, GlobalUnit, Number, Profile, ProfileError, Provenance, ScalarUnit,
+    Sizes, Source, VectorUnit, names,
 };
 pub use queue::{TBuf, TPipe, TQue, TQueBind};
+pub use report::{Hazards, Limit, QueueReport, TileReport, VectorReport};
 pub use sim::{CoreReport, GlobalMemory, Hazard, HazardKind, Party, PipeReport, Run, TileSpan, Wait, Waits};
 pub use tensor::{GlobalTensor, Local, LocalTensor};
 pub use vector::{Extent, Strides};

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::pipe::{Event, Pipe};
 use crate::position::Space;
 
 /// Generations of the architecture, by the vendor's numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub enum Arch {
     /// Ascend 910, the first generation: vector and cube share a core.
     #[serde(rename = "1001")]
@@ -57,7 +57,7 @@ impl std::fmt::Display for Arch {
 }
 
 /// How well a number is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Provenance {
     /// A vendor's document or configuration file says it.
@@ -80,7 +80,7 @@ impl Provenance {
 }
 
 /// Where a number comes from.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Source {
     /// How well it is known.
@@ -92,7 +92,7 @@ pub struct Source {
 /// How long a copy of so many bytes takes a core on its own: `max(latency + bytes / rate, floor + bytes / peak)` cycles.
 ///
 /// The form and the numbers of 910B1 are fits to the vendor's measured tables (KPP), within 6 %.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CopyCurve {
     /// Cycles before the first byte of a small copy.
@@ -114,7 +114,7 @@ impl CopyCurve {
 }
 
 /// Bytes of the memories of a core.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sizes {
     /// Unified buffer.
@@ -132,7 +132,7 @@ pub struct Sizes {
 }
 
 /// The copies of a core.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Copies {
     /// Global memory to the unified buffer.
@@ -154,7 +154,7 @@ pub struct Copies {
 }
 
 /// The vector unit. Cycles of operations are in [`Profile::vector_cycles`].
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct VectorUnit {
     /// Cycles before an instruction's first repeat.
@@ -164,7 +164,7 @@ pub struct VectorUnit {
 }
 
 /// The cube unit.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct CubeUnit {
     /// Cycles before an instruction's first block.
@@ -178,7 +178,7 @@ pub struct CubeUnit {
 }
 
 /// The scalar core.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScalarUnit {
     /// Cycles to issue an instruction.
@@ -192,7 +192,7 @@ pub struct ScalarUnit {
 }
 
 /// Global memory, which all cores share.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct GlobalUnit {
     /// Bytes a second of all cores, past the L2 cache.
@@ -208,7 +208,7 @@ pub struct GlobalUnit {
 }
 
 /// A device.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Profile {
     /// Its name.
@@ -239,6 +239,46 @@ pub struct Profile {
     pub global: GlobalUnit,
     /// Where each number comes from, by key (`copies.gm_to_ub`). A section's key stands for all its numbers.
     pub source: BTreeMap<String, Source>,
+}
+
+/// A number of a profile.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Number<'p> {
+    /// Its key: `copies.gm_to_ub.latency`.
+    pub key: String,
+    /// Its value.
+    pub value: f64,
+    /// What it is in; empty for a count.
+    pub unit: &'static str,
+    /// Where it comes from.
+    pub source: &'p Source,
+}
+
+fn collect(key: &str, value: &toml::Value, found: &mut Vec<(String, f64)>) {
+    match value {
+        toml::Value::Integer(number) => found.push((key.to_owned(), *number as f64)),
+        toml::Value::Float(number) => found.push((key.to_owned(), *number)),
+        toml::Value::Table(table) => {
+            table.iter().for_each(|(name, value)| collect(&format!("{key}.{name}"), value, found));
+        }
+        _ => {}
+    }
+}
+
+/// The unit of a number, which follows from its key.
+fn unit(key: &str) -> &'static str {
+    match key.rsplit('.').next().unwrap_or(key) {
+        "clock_mhz" => "MHz",
+        "launch_us" => "us",
+        "bytes_per_s" | "l2_bytes_per_s" => "B/s",
+        "rate" | "peak" | "l1_to_l0a" | "l1_to_l0b" | "core_bytes_per_cycle" => "B/cycle",
+        "latency" | "floor" | "interval" | "startup" | "issue" | "queue_call" | "flag" => "cycles",
+        "l2_bytes" => "B",
+        _ if key.starts_with("sizes.") => "B",
+        _ if key.starts_with("vector_cycles.") => "cycles a repeat",
+        "k_f16" | "k_i8" | "k_f32" => "k a cycle",
+        _ => "",
+    }
 }
 
 /// Why a profile is refused.
@@ -369,6 +409,42 @@ impl Profile {
     /// Microseconds of so many cycles.
     pub fn us(&self, cycles: f64) -> f64 {
         cycles / self.clock_mhz
+    }
+
+    /// Every number with its source, those of one source together.
+    pub fn numbers(&self) -> Vec<Number<'_>> {
+        let table = toml::Table::try_from(self).expect("a profile is a table");
+        let mut found = Vec::new();
+        for (key, value) in table.iter().filter(|(key, _)| *key != "source") {
+            collect(key, value, &mut found);
+        }
+        let number = |(key, value): (String, f64)| {
+            let mut of = key.as_str();
+            let source = loop {
+                match (self.source.get(of), of.rsplit_once('.')) {
+                    (Some(source), _) => break Some(source),
+                    (None, Some((section, _))) => of = section,
+                    (None, None) => break None,
+                }
+            };
+            source.map(|source| Number { unit: unit(&key), key, value, source })
+        };
+        let mut numbers: Vec<_> = found.into_iter().filter_map(number).collect();
+        // A source's place is that of its first number.
+        let first: Vec<&Source> = numbers.iter().map(|number| number.source).collect();
+        numbers.sort_by_key(|number| first.iter().position(|source| *source == number.source));
+        numbers
+    }
+
+    /// Bytes a cycle that global memory gives all cores together, past the L2 cache or within it.
+    pub fn bytes_per_cycle(&self, within_l2: bool) -> f64 {
+        let bytes_per_s = if within_l2 { self.global.l2_bytes_per_s } else { self.global.bytes_per_s };
+        bytes_per_s / (self.clock_mhz * 1e6)
+    }
+
+    /// Whether so many bytes of tensors stay in the L2 cache.
+    pub fn fits_l2(&self, bytes: u64) -> bool {
+        bytes <= self.global.l2_bytes
     }
 
     fn check(&self, file: &str) -> Result<(), ProfileError> {

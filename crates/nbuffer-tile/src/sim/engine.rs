@@ -4,15 +4,17 @@ use std::cmp::Ordering;
 use std::collections::{BinaryHeap, VecDeque};
 use std::panic::Location;
 
-use super::feed::Feed;
+use super::cost::VectorCosts;
+use super::feed::{Feed, Issued};
 use super::footprint::{Conflict, Footprint};
 use super::hazard::{Clock, Hazard, Party, Watcher};
 use super::memory::{CoreMemory, GlobalMemory};
-use super::sharing::{Foreseen, Sharing, Which};
-use super::stats::{CoreReport, Run, TileSpan, Wait};
+use super::sharing::{Sharing, Which};
+use super::spans::{Kept, TileSpan};
+use super::stats::{CoreReport, Run, Wait};
 use super::values::{self, Pending};
 use crate::error::{ErrorKind, KernelError};
-use crate::instruction::{Instruction, Op, Route};
+use crate::instruction::{Op, Route};
 use crate::launch::Launch;
 use crate::pipe::{Event, Pipe};
 use crate::profile::Profile;
@@ -38,9 +40,7 @@ enum What {
     /// A pipe can look again.
     Wake(usize, Pipe),
     /// An instruction of this slot is over.
-    Over(usize, Pipe, usize),
-    /// A copy is over, unless its speed has changed.
-    Copied(Foreseen),
+    Over(Which),
 }
 
 impl PartialEq for Happening {
@@ -67,7 +67,7 @@ impl Ord for Happening {
 /// An instruction in front of its pipe.
 #[derive(Debug)]
 struct Queued {
-    instruction: Instruction,
+    instruction: Issued,
     number: u64,
     /// When the scalar core has issued it.
     issued: f64,
@@ -76,14 +76,15 @@ struct Queued {
 /// An instruction at work.
 #[derive(Debug)]
 struct Running {
-    instruction: Instruction,
+    instruction: Issued,
     number: u64,
     start: f64,
+    tile: u64,
     /// What it will write.
     result: Pending,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct PipeState {
     queue: VecDeque<Queued>,
     /// By slot.
@@ -95,6 +96,27 @@ struct PipeState {
     idle_since: f64,
     /// What it has waited for last.
     waits_for: Option<Wait>,
+    /// When it is to be woken, so that it is not woken twice; infinite if it is not.
+    woken_at: f64,
+    /// Tiles that it has begun, and whether its next instruction begins another one.
+    tiles: u64,
+    begins_tile: bool,
+}
+
+impl Default for PipeState {
+    fn default() -> Self {
+        PipeState {
+            queue: VecDeque::new(),
+            running: Vec::new(),
+            n_running: 0,
+            next_start: 0.0,
+            idle_since: 0.0,
+            waits_for: None,
+            woken_at: f64::INFINITY,
+            tiles: 0,
+            begins_tile: true,
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +142,7 @@ struct CoreState {
     scalar: f64,
     held: Option<Held>,
     /// What the scalar core could not issue.
-    pending: Option<Instruction>,
+    pending: Option<Issued>,
     pipes: [PipeState; PIPES],
     /// Flags that are set, by event and id. A set that comes before the one before it was waited for is counted, not lost.
     flags: Vec<VecDeque<Flag>>,
@@ -141,11 +163,9 @@ pub(crate) struct Engine<'a> {
     now: f64,
     hazards: Vec<Hazard>,
     found: Vec<Hazard>,
-    changes: Vec<Foreseen>,
     n_hazards: u64,
-    spans: Vec<TileSpan>,
-    spans_max: usize,
-    spans_left_out: u64,
+    costs: VectorCosts,
+    spans: Kept,
     /// The line that launched the kernel.
     launched_at: &'static Location<'static>,
 }
@@ -171,9 +191,8 @@ impl<'a> Engine<'a> {
             footprint: Footprint::new(),
             report: CoreReport::default(),
         };
-        let fits_l2 = global.len_bytes() <= profile.global.l2_bytes;
         Engine {
-            sharing: Sharing::new(profile, fits_l2),
+            sharing: Sharing::new(profile, feeds.len(), profile.fits_l2(global.len_bytes())),
             profile,
             global,
             cores: feeds.into_iter().enumerate().map(core).collect(),
@@ -182,11 +201,9 @@ impl<'a> Engine<'a> {
             now: 0.0,
             hazards: Vec::new(),
             found: Vec::new(),
-            changes: Vec::new(),
             n_hazards: 0,
-            spans: Vec::new(),
-            spans_max: how.spans,
-            spans_left_out: 0,
+            costs: VectorCosts::default(),
+            spans: Kept::new(how.spans),
             launched_at,
         }
     }
@@ -198,20 +215,32 @@ impl<'a> Engine<'a> {
     /// Pipes that wait for each other for ever.
     pub(crate) fn run(mut self) -> Result<Run, KernelError> {
         for core in 0..self.cores.len() {
-            self.issue(core);
+            self.go_on(core, 0);
         }
-        while let Some(Happening { at, what, .. }) = self.agenda.pop() {
+        loop {
+            let next = self.agenda.peek().map_or(f64::INFINITY, |happening| happening.at);
+            // Copies that begin or end at one time are looked at together.
+            if next > self.now {
+                let copied = self.sharing.next_end(self.now);
+                if copied <= next {
+                    if copied == f64::INFINITY {
+                        break;
+                    }
+                    self.now = copied;
+                    while let Some(of) = self.sharing.take_ended(copied) {
+                        self.over(of);
+                    }
+                    continue;
+                }
+            }
+            let Some(Happening { at, what, .. }) = self.agenda.pop() else { break };
             self.now = at;
             match what {
-                What::Wake(core, pipe) => self.go_on(core, pipe),
-                What::Over(core, pipe, slot) => self.over(core, pipe, slot),
-                What::Copied(foreseen) => {
-                    if self.sharing.end(at, foreseen, &mut self.changes) {
-                        self.foresee_copies();
-                        let Which { core, pipe, slot } = foreseen.of;
-                        self.over(core, pipe, slot);
-                    }
+                What::Wake(core, pipe) => {
+                    self.cores[core].pipes[pipe as usize].woken_at = f64::INFINITY;
+                    self.go_on(core, bit(pipe));
                 }
+                What::Over(of) => self.over(of),
             }
         }
         for (index, core) in self.cores.iter().enumerate() {
@@ -224,14 +253,15 @@ impl<'a> Engine<'a> {
             core.finish();
             core.report
         };
+        let (spans, spans_left_out) = self.spans.finish();
         Ok(Run {
             cycles,
             cores: self.cores.into_iter().map(finish).collect(),
             hazards: self.hazards,
             n_hazards: self.n_hazards,
             unchecked_writes,
-            spans: self.spans,
-            spans_left_out: self.spans_left_out,
+            spans,
+            spans_left_out,
         })
     }
 
@@ -248,21 +278,42 @@ impl<'a> Engine<'a> {
         self.agenda.push(Happening { at, number: self.foreseen, what });
     }
 
-    /// Copies have other speeds now, and other ends.
-    fn foresee_copies(&mut self) {
-        let mut changes = std::mem::take(&mut self.changes);
-        for foreseen in changes.drain(..) {
-            self.foresee(foreseen.at, What::Copied(foreseen));
+    /// A pipe looks again at a time to come, unless it does before.
+    fn wake(&mut self, core: usize, pipe: Pipe, at: f64) {
+        let woken_at = &mut self.cores[core].pipes[pipe as usize].woken_at;
+        if at < *woken_at {
+            *woken_at = at;
+            self.foresee(at, What::Wake(core, pipe));
         }
-        self.changes = changes;
     }
 
-    /// The scalar core goes on with its program until a queue is full, a barrier holds it, or the program ends.
-    fn issue(&mut self, index: usize) {
-        let mut touched = [false; PIPES];
+    /// A core goes on: pipes start what they can, the scalar core issues what there is room for.
+    ///
+    /// `look`: the pipes that may be able to start something, one bit each.
+    fn go_on(&mut self, index: usize, mut look: u8) {
+        loop {
+            for pipe in Pipe::ALL {
+                if look & bit(pipe) != 0 {
+                    while self.start_next(index, pipe) {}
+                }
+            }
+            look = self.issue(index);
+            if look == 0 {
+                return;
+            }
+        }
+    }
+
+    /// The scalar core goes on with its program until a queue is full, a barrier holds it, or the program ends. The pipes that
+    /// got instructions.
+    fn issue(&mut self, index: usize) -> u8 {
+        let mut touched = 0;
         let scalar = self.profile.scalar;
         let core = &mut self.cores[index];
-        while core.held.is_none() {
+        if core.ended || !core.release(self.now, scalar.fifo) {
+            return 0;
+        }
+        loop {
             let Some(instruction) = core.pending.take().or_else(|| core.feed.next()) else {
                 core.ended = true;
                 break;
@@ -277,9 +328,9 @@ impl<'a> Engine<'a> {
                     core.report.instructions += 1;
                     if core.pipes.iter().any(PipeState::is_busy) {
                         core.held = Some(Held::Drain);
-                    } else {
-                        core.watcher.barrier_all();
+                        break;
                     }
+                    core.watcher.barrier_all();
                     continue;
                 }
                 _ => {}
@@ -296,41 +347,9 @@ impl<'a> Engine<'a> {
             core.report.instructions += 1;
             let number = core.report.instructions;
             state.queue.push_back(Queued { instruction, number, issued: core.scalar });
-            touched[pipe as usize] = true;
+            touched |= bit(pipe);
         }
-        for pipe in Pipe::ALL {
-            if touched[pipe as usize] {
-                self.go_on(index, pipe);
-            }
-        }
-    }
-
-    /// A queue has room, or a pipe is idle: the scalar core may go on.
-    fn release(&mut self, index: usize) {
-        let core = &mut self.cores[index];
-        let free = match core.held {
-            None => return,
-            Some(Held::Full(pipe)) => core.pipes[pipe as usize].queue.len() < self.profile.scalar.fifo,
-            Some(Held::Drain) => !core.pipes.iter().any(PipeState::is_busy),
-        };
-        if !free {
-            return;
-        }
-        if core.held == Some(Held::Drain) {
-            core.watcher.barrier_all();
-            for pipe in &mut core.pipes {
-                pipe.waits_for = Some(Wait::Barrier);
-            }
-        }
-        core.held = None;
-        core.scalar = core.scalar.max(self.now);
-        self.issue(index);
-    }
-
-    /// A pipe starts what it can.
-    fn go_on(&mut self, index: usize, pipe: Pipe) {
-        while self.start_next(index, pipe) {}
-        self.release(index);
+        touched
     }
 
     /// Whether the pipe's next instruction is done with or at work.
@@ -340,51 +359,65 @@ impl<'a> Engine<'a> {
         let core = &mut self.cores[index];
         let state = &mut core.pipes[pipe as usize];
         let Some(head) = state.queue.front() else { return false };
-        let (number, op) = (head.number, head.instruction.op);
+        let number = head.number;
         if head.issued > now {
             let at = head.issued;
             state.waits_for = state.waits_for.or(Some(Wait::Issue));
-            self.foresee(at, What::Wake(index, pipe));
+            self.wake(index, pipe, at);
             return false;
         }
         if state.next_start > now {
             let at = state.next_start;
-            self.foresee(at, What::Wake(index, pipe));
+            self.wake(index, pipe, at);
             return false;
         }
-        match op {
+        match head.instruction.op {
             Op::Set(event, id) => {
                 if state.n_running > 0 {
                     return false;
                 }
                 state.queue.pop_front();
+                state.begins_tile = true;
                 let clock = core.watcher.set(pipe);
                 let at = now + profile.scalar.flag;
                 state.next_start = at;
+                core.report.pipes[pipe as usize].flags += 1;
                 let flag = Flag { at, clock, set_by: number };
                 core.flags[event.index() * IDS + usize::from(id)].push_back(flag);
-                self.keep_span(index, pipe, "SET_FLAG", number, now, now, None);
-                self.foresee(at, What::Wake(index, event.to));
+                let awaits = |head: &Queued| matches!(head.instruction.op, Op::Wait(of, it) if (of, it) == (event, id));
+                let is_awaited = core.pipes[event.to as usize].queue.front().is_some_and(awaits);
+                self.keep(index, pipe, "SET_FLAG", number, at, None);
+                if is_awaited {
+                    self.wake(index, event.to, at);
+                }
             }
             Op::Wait(event, id) => {
                 let flags = &mut core.flags[event.index() * IDS + usize::from(id)];
-                if flags.front().is_none_or(|flag| flag.at > now) {
+                let Some(flag) = flags.front().copied().filter(|flag| flag.at <= now) else {
+                    let at = flags.front().map(|flag| flag.at);
                     state.waits_for = Some(Wait::of(event));
+                    if let Some(at) = at {
+                        self.wake(index, pipe, at);
+                    }
                     return false;
-                }
-                let flag = flags.pop_front().expect("it is there");
+                };
+                flags.pop_front();
                 state.queue.pop_front();
+                state.begins_tile = true;
                 state.next_start = now + profile.scalar.flag;
+                let end = state.next_start;
+                core.report.pipes[pipe as usize].flags += 1;
                 core.watcher.waited(pipe, &flag.clock);
-                self.keep_span(index, pipe, "WAIT_FLAG", number, now, now, Some(flag.set_by));
+                self.keep(index, pipe, "WAIT_FLAG", number, end, Some(flag.set_by));
             }
             Op::Barrier(_) => {
                 if state.n_running > 0 {
                     return false;
                 }
                 state.queue.pop_front();
+                state.begins_tile = true;
                 core.watcher.barrier(pipe);
-                self.keep_span(index, pipe, "BAR", number, now, now, None);
+                self.keep(index, pipe, "BAR", number, now, None);
             }
             Op::Scalar | Op::BarrierAll => unreachable!("the scalar core keeps these"),
             Op::Copy(_) | Op::Vector(_) | Op::Mmad(_) => {
@@ -410,7 +443,7 @@ impl<'a> Engine<'a> {
             report.first = now;
             report.waits.add(Wait::Fill, now);
         } else if state.n_running == 0 {
-            let why = state.waits_for.unwrap_or(Wait::Issue);
+            let why = state.waits_for.unwrap_or(Wait::Flags);
             report.waits.add(why, now - state.idle_since);
         }
         state.waits_for = None;
@@ -426,7 +459,10 @@ impl<'a> Engine<'a> {
             state.running.push(None);
             state.running.len() - 1
         });
-        state.running[place] = Some(Running { instruction, number, start: now, result });
+        state.tiles += u64::from(std::mem::take(&mut state.begins_tile));
+        let tile = state.tiles - 1;
+        state.running[place] =
+            Some(Running { instruction: instruction.clone(), number, start: now, tile, result });
         if state.n_running == 0 {
             state.idle_since = now;
         }
@@ -438,6 +474,7 @@ impl<'a> Engine<'a> {
                 self.hazards.len() < HAZARDS_MAX && !self.hazards.iter().any(|known| known.is_like(&hazard));
             self.hazards.extend(is_new.then_some(hazard));
         }
+        let which = Which { core: index, pipe, slot: place };
         match &instruction.op {
             Op::Copy(copy) => {
                 report.bytes += copy.bytes();
@@ -446,33 +483,32 @@ impl<'a> Engine<'a> {
                 }
                 state.next_start = now + profile.copies.interval;
                 if let Some(curve) = copy.curve(profile) {
-                    let which = Which { core: index, pipe, slot: place };
-                    self.sharing.begin(now, which, copy, curve, &mut self.changes);
-                    self.foresee_copies();
+                    self.sharing.begin(now, which, copy, curve);
                 } else {
-                    self.foresee(now + copy.load_cycles(profile), What::Over(index, pipe, place));
+                    self.foresee(now + copy.load_cycles(profile), What::Over(which));
                 }
             }
             Op::Vector(vector) => {
-                let cost = vector.cost(profile);
+                let cost = self.costs.of(profile, vector);
                 report.startup += cost.startup;
                 report.conflicts += cost.conflicts;
-                self.foresee(now + cost.cycles(), What::Over(index, pipe, place));
+                report.elements += cost.elements;
+                report.elements_max += cost.elements_max;
+                self.foresee(now + cost.cycles(), What::Over(which));
             }
             Op::Mmad(mmad) => {
-                let cycles = mmad.cost(profile);
-                self.foresee(now + cycles, What::Over(index, pipe, place));
+                self.foresee(now + mmad.cost(profile), What::Over(which));
             }
             _ => unreachable!("flags and barriers take no time"),
         }
     }
 
     /// An instruction ends: what it wrote is there.
-    fn over(&mut self, index: usize, pipe: Pipe, place: usize) {
+    fn over(&mut self, Which { core: index, pipe, slot }: Which) {
         let now = self.now;
         let core = &mut self.cores[index];
         let state = &mut core.pipes[pipe as usize];
-        let running = state.running[place].take().expect("it was running");
+        let running = state.running[slot].take().expect("it was running");
         state.n_running -= 1;
         let report = &mut core.report.pipes[pipe as usize];
         if state.n_running == 0 {
@@ -481,45 +517,47 @@ impl<'a> Engine<'a> {
         }
         report.last = now;
         core.report.end = now;
+        let Running { instruction, number, start, tile, result } = running;
         if let Some(memory) = &mut core.memory {
-            values::store(&running.instruction.op, running.result, memory, self.global);
+            values::store(&instruction.op, result, memory, self.global);
         }
-        let name = running.instruction.op.name();
-        let line = running.instruction.at.line();
-        self.keep(TileSpan {
-            core: index,
-            pipe,
-            name,
-            number: running.number,
-            start: running.start,
-            end: now,
-            line,
-            set_by: None,
-        });
-        self.go_on(index, pipe);
+        if self.spans.is_on() {
+            let (name, line) = (instruction.op.name(), instruction.at.line());
+            let (tile, set_by) = (Some(tile), None);
+            self.spans.keep(TileSpan {
+                core: index,
+                pipe,
+                name,
+                number,
+                tile,
+                start,
+                end: now,
+                line,
+                set_by,
+            });
+        }
+        self.go_on(index, bit(pipe));
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a span is")]
-    fn keep_span(
+    /// Keeps the span of a flag or barrier that begins now.
+    fn keep(
         &mut self,
         core: usize,
         pipe: Pipe,
         name: &'static str,
         number: u64,
-        start: f64,
         end: f64,
         set_by: Option<u64>,
     ) {
-        self.keep(TileSpan { core, pipe, name, number, start, end, line: 0, set_by });
-    }
-
-    fn keep(&mut self, span: TileSpan) {
-        if self.spans.len() < self.spans_max {
-            self.spans.push(span);
-        } else {
-            self.spans_left_out += 1;
+        if self.spans.is_on() {
+            let start = self.now;
+            self.spans.keep(TileSpan { core, pipe, name, number, tile: None, start, end, line: 0, set_by });
         }
     }
+}
+
+fn bit(pipe: Pipe) -> u8 {
+    1 << pipe as u8
 }
 
 impl PipeState {
@@ -529,6 +567,27 @@ impl PipeState {
 }
 
 impl CoreState {
+    /// Whether nothing holds the scalar core any more.
+    fn release(&mut self, now: f64, fifo: usize) -> bool {
+        let free = match self.held {
+            None => return true,
+            Some(Held::Full(pipe)) => self.pipes[pipe as usize].queue.len() < fifo,
+            Some(Held::Drain) => !self.pipes.iter().any(PipeState::is_busy),
+        };
+        if free {
+            if self.held == Some(Held::Drain) {
+                self.watcher.barrier_all();
+                for pipe in &mut self.pipes {
+                    pipe.waits_for = Some(Wait::Barrier);
+                    pipe.begins_tile = true;
+                }
+            }
+            self.held = None;
+            self.scalar = self.scalar.max(now);
+        }
+        free
+    }
+
     /// Nothing will happen any more: has everything happened?
     fn check_ended(&self, index: usize) -> Result<(), KernelError> {
         // Of pipes that wait for each other, the one whose wait comes first in the program.

@@ -4,6 +4,7 @@
 //! how many instructions are complete for certain (a vector clock). So a missing flag is found even when this profile's times happen to hide
 //! it.
 
+use std::ops::Range;
 use std::panic::Location;
 
 use crate::pipe::Pipe;
@@ -119,12 +120,13 @@ pub(super) struct Watcher {
     core: usize,
     clocks: [Clock; PIPES],
     issued: Clock,
-    accesses: Vec<Access>,
+    /// By memory.
+    accesses: [Vec<Access>; Space::ALL.len()],
     /// Whether a pipe's instructions wait for those before them on the same pipe.
     in_order: [bool; PIPES],
 }
 
-/// The most accesses kept of a core. Beyond, the oldest are forgotten.
+/// The most accesses kept of a memory. Beyond, the oldest are forgotten.
 const ACCESSES_MAX: usize = 512;
 
 impl Watcher {
@@ -134,7 +136,13 @@ impl Watcher {
         in_order[Pipe::V as usize] = auto_sync;
         in_order[Pipe::Mte2 as usize] = false;
         in_order[Pipe::Mte3 as usize] = false;
-        Watcher { core, clocks: [[0; PIPES]; PIPES], issued: [0; PIPES], accesses: Vec::new(), in_order }
+        Watcher {
+            core,
+            clocks: [[0; PIPES]; PIPES],
+            issued: [0; PIPES],
+            accesses: Default::default(),
+            in_order,
+        }
     }
 
     /// What a flag that `pipe` sets now tells whoever waits for it: all of the pipe's instructions are complete.
@@ -156,7 +164,7 @@ impl Watcher {
     /// All pipes have finished all they had.
     pub(super) fn barrier_all(&mut self) {
         self.clocks = [self.issued; PIPES];
-        self.accesses.clear();
+        self.accesses.iter_mut().for_each(Vec::clear);
     }
 
     /// An instruction begins. The hazards it has with earlier ones.
@@ -170,41 +178,44 @@ impl Watcher {
         let known = self.clocks[pipe];
         let is_before = |access: &Access| known[access.party.pipe as usize] >= access.own;
         for touch in touches {
-            for access in &self.accesses {
+            self.accesses[touch.space as usize].retain(|access| {
                 let other = access.touch;
                 let (start, end) = (touch.start.max(other.start), touch.end.min(other.end));
-                let collides = other.space == touch.space && start < end && (other.writes || touch.writes);
-                if !collides || is_before(access) || access.party.number == party.number {
-                    continue;
+                if start >= end || access.party.number == party.number {
+                    return true;
                 }
-                let ((first, first_writes), (second, second_writes)) = if access.party.number < party.number {
-                    ((access.party, other.writes), (party, touch.writes))
-                } else {
-                    ((party, touch.writes), (access.party, other.writes))
-                };
-                let kind = match (first_writes, second_writes) {
-                    (true, true) => HazardKind::WriteAfterWrite,
-                    (true, false) => HazardKind::ReadAfterWrite,
-                    _ => HazardKind::WriteAfterRead,
-                };
-                found.push(Hazard { kind, core: self.core, space: touch.space, start, end, first, second });
-            }
+                if is_before(access) {
+                    // Whatever comes after this and is ordered with it is ordered with what this covers, too.
+                    let inside = touch.start <= other.start && other.end <= touch.end;
+                    return !(inside && (touch.writes || !other.writes && access.party.pipe == party.pipe));
+                }
+                if other.writes || touch.writes {
+                    found.push(hazard(self.core, start..end, access, *touch, party));
+                }
+                true
+            });
         }
         for touch in touches {
-            // Whatever comes after this and is ordered with it is ordered with what this covers, too.
-            let covers = |access: &Access| {
-                let other = access.touch;
-                let inside =
-                    other.space == touch.space && touch.start <= other.start && other.end <= touch.end;
-                inside
-                    && is_before(access)
-                    && (touch.writes || !other.writes && access.party.pipe == party.pipe)
-            };
-            self.accesses.retain(|access| !covers(access));
-            if self.accesses.len() >= ACCESSES_MAX {
-                self.accesses.remove(0);
+            let accesses = &mut self.accesses[touch.space as usize];
+            if accesses.len() >= ACCESSES_MAX {
+                accesses.remove(0);
             }
-            self.accesses.push(Access { touch: *touch, own, party });
+            accesses.push(Access { touch: *touch, own, party });
         }
     }
+}
+
+/// The hazard of an instruction that begins with an earlier access to these bytes.
+fn hazard(core: usize, bytes: Range<u32>, access: &Access, touch: Touch, party: Party) -> Hazard {
+    let ((first, first_writes), (second, second_writes)) = if access.party.number < party.number {
+        ((access.party, access.touch.writes), (party, touch.writes))
+    } else {
+        ((party, touch.writes), (access.party, access.touch.writes))
+    };
+    let kind = match (first_writes, second_writes) {
+        (true, true) => HazardKind::WriteAfterWrite,
+        (true, false) => HazardKind::ReadAfterWrite,
+        _ => HazardKind::WriteAfterRead,
+    };
+    Hazard { kind, core, space: touch.space, start: bytes.start, end: bytes.end, first, second }
 }

@@ -19,6 +19,11 @@ impl Bytes {
         Bytes { words: vec![0; len.div_ceil(8)], len }
     }
 
+    /// Has a size only.
+    fn hollow(len: usize) -> Self {
+        Bytes { words: Vec::new(), len }
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &bytemuck::cast_slice(&self.words)[..self.len]
     }
@@ -60,6 +65,8 @@ impl CoreMemory {
 #[derive(Debug, Default)]
 pub struct GlobalMemory {
     pub(crate) tensors: Vec<Bytes>,
+    /// Tensors have sizes only.
+    is_hollow: bool,
 }
 
 impl GlobalMemory {
@@ -68,21 +75,45 @@ impl GlobalMemory {
         Self::default()
     }
 
+    /// No tensors yet, and none that will hold anything: for launches of which only the time matters, on tensors of any size. A
+    /// launch on it computes no values.
+    pub fn hollow() -> Self {
+        GlobalMemory { is_hollow: true, ..Self::default() }
+    }
+
+    /// Whether tensors hold values.
+    pub fn holds_values(&self) -> bool {
+        !self.is_hollow
+    }
+
     /// A tensor that holds these elements.
     pub fn tensor<T: Element>(&mut self, elements: &[T]) -> GlobalTensor<T> {
-        let tensor = self.zeros(elements.len() as u64);
+        self.filled(elements.len() as u64, |index| elements[index as usize])
+    }
+
+    /// A tensor of so many elements, each of which is what `element` gives for its index.
+    pub fn filled<T: Element>(&mut self, count: u64, element: impl Fn(u64) -> T) -> GlobalTensor<T> {
+        let tensor = self.zeros(count);
         let last = self.tensors.last_mut().expect("it was just added");
-        last.bytes_mut().copy_from_slice(bytemuck::cast_slice(elements));
+        if !self.is_hollow {
+            let elements: &mut [T] = bytemuck::cast_slice_mut(last.bytes_mut());
+            elements.iter_mut().zip(0..).for_each(|(place, index)| *place = element(index));
+        }
         tensor
     }
 
     /// A tensor of so many zeros.
     pub fn zeros<T: Element>(&mut self, count: u64) -> GlobalTensor<T> {
-        self.tensors.push(Bytes::zeroed(count as usize * T::DTYPE.size() as usize));
+        let len = count as usize * T::DTYPE.size() as usize;
+        self.tensors.push(if self.is_hollow { Bytes::hollow(len) } else { Bytes::zeroed(len) });
         GlobalTensor::new(self.tensors.len() as u32 - 1, count)
     }
 
     /// What a tensor, or a part of one, holds.
+    ///
+    /// # Panics
+    ///
+    /// On [hollow](GlobalMemory::hollow) memory, and beyond the tensor's end.
     pub fn read<T: Element>(&self, tensor: GlobalTensor<T>) -> &[T] {
         let all: &[T] = bytemuck::cast_slice(self.tensors[tensor.buffer as usize].bytes());
         &all[tensor.offset as usize..][..tensor.count as usize]

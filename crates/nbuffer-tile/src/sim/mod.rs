@@ -10,13 +10,15 @@ mod hazard;
 mod matrix;
 mod memory;
 mod sharing;
+mod spans;
 mod stats;
 mod values;
 mod vector;
 
 pub use hazard::{Hazard, HazardKind, Party};
 pub use memory::GlobalMemory;
-pub use stats::{CoreReport, PipeReport, Run, TileSpan, Wait, Waits};
+pub use spans::TileSpan;
+pub use stats::{CoreReport, PipeReport, Run, Wait, Waits};
 
 pub(crate) use engine::Engine;
 pub(crate) use feed::Feed;

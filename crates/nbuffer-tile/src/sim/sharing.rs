@@ -2,7 +2,8 @@
 //!
 //! A copy alone takes the cycles of its curve. Together, copies are slowed down so that no limit is exceeded: what a pipe of a core
 //! can move, what a core can move in and out together, and what global memory (or the L2 cache) gives all cores. Each limit slows those who
-//! share it by the same factor, and the tightest one counts. Who shares is looked at anew whenever a copy begins or ends.
+//! share it by the same factor, and the tightest one counts. Who shares is looked at anew whenever time goes on after copies
+//! began or ended.
 
 use crate::instruction::Copy;
 use crate::pipe::Pipe;
@@ -10,7 +11,7 @@ use crate::profile::{CopyCurve, Profile};
 
 /// A copy under way.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Transfer {
+struct Transfer {
     of: Which,
     /// Past the L2 cache.
     is_far: bool,
@@ -22,8 +23,8 @@ pub(super) struct Transfer {
     left: f64,
     speed: f64,
     since: f64,
-    /// Counts changes of speed, so that an outdated end is known.
-    version: u32,
+    /// When it ends if nothing changes.
+    end: f64,
 }
 
 /// Which copy: the core, its pipe, and the pipe's slot.
@@ -34,45 +35,44 @@ pub(super) struct Which {
     pub(super) slot: usize,
 }
 
+/// What the copies of one core ask for together.
+#[derive(Clone, Copy, Debug, Default)]
+struct Asked {
+    demand: f64,
+    parts: [f64; Pipe::ALL.len()],
+}
+
 /// All copies between cores and global memory.
 #[derive(Debug)]
 pub(super) struct Sharing {
     active: Vec<Transfer>,
+    /// By core.
+    asked: Vec<Asked>,
+    /// Copies began or ended since speeds were given.
+    changed: bool,
+    /// When the next copy ends.
+    next_end: f64,
     /// Bytes a cycle: of a core, of L2, of global memory.
     core: f64,
     near: f64,
     far: f64,
 }
 
-/// When a copy will end if nothing changes.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Foreseen {
-    pub(super) of: Which,
-    version: u32,
-    pub(super) at: f64,
-}
-
 impl Sharing {
-    pub(super) fn new(profile: &Profile, fits_l2: bool) -> Self {
-        let per_cycle = |bytes_per_s: f64| bytes_per_s / (profile.clock_mhz * 1e6);
-        let far = per_cycle(profile.global.bytes_per_s);
+    pub(super) fn new(profile: &Profile, cores: usize, fits_l2: bool) -> Self {
         Sharing {
             active: Vec::new(),
+            asked: vec![Asked::default(); cores],
+            changed: false,
+            next_end: f64::INFINITY,
             core: profile.global.core_bytes_per_cycle,
-            near: if fits_l2 { per_cycle(profile.global.l2_bytes_per_s) } else { far },
-            far,
+            near: profile.bytes_per_cycle(fits_l2),
+            far: profile.bytes_per_cycle(false),
         }
     }
 
     /// A copy begins.
-    pub(super) fn begin(
-        &mut self,
-        now: f64,
-        of: Which,
-        copy: &Copy,
-        curve: &CopyCurve,
-        foreseen: &mut Vec<Foreseen>,
-    ) {
+    pub(super) fn begin(&mut self, now: f64, of: Which, copy: &Copy, curve: &CopyCurve) {
         let cycles = curve.cycles(copy.bytes());
         let demand = if cycles > 0.0 { copy.bytes() as f64 / cycles } else { 0.0 };
         self.active.push(Transfer {
@@ -81,51 +81,55 @@ impl Sharing {
             demand,
             part: demand / curve.peak,
             left: cycles,
-            // No speed yet: it gets one below.
-            speed: f64::NAN,
+            // No speed yet: it gets one before time goes on.
+            speed: 0.0,
             since: now,
-            version: 0,
+            end: f64::INFINITY,
         });
-        self.share(now, foreseen);
+        self.changed = true;
     }
 
-    /// Whether a foreseen end is that of a copy as it runs now; if so, it is over.
-    pub(super) fn end(&mut self, now: f64, foreseen: Foreseen, others: &mut Vec<Foreseen>) -> bool {
-        let is_it = |transfer: &Transfer| (transfer.of, transfer.version) == (foreseen.of, foreseen.version);
-        let Some(index) = self.active.iter().position(is_it) else { return false };
-        self.active.swap_remove(index);
-        self.share(now, others);
-        true
+    /// When the next copy ends, if none begins before; infinite if there is none. Asked before time goes on.
+    pub(super) fn next_end(&mut self, now: f64) -> f64 {
+        if self.changed {
+            self.share(now);
+        }
+        self.next_end
+    }
+
+    /// Takes out a copy that is over now.
+    pub(super) fn take_ended(&mut self, now: f64) -> Option<Which> {
+        let index = self.active.iter().position(|transfer| transfer.end <= now)?;
+        self.changed = true;
+        Some(self.active.swap_remove(index).of)
     }
 
     /// Gives everybody the speed that is right now.
-    fn share(&mut self, now: f64, foreseen: &mut Vec<Foreseen>) {
-        let total = |of: &dyn Fn(&Transfer) -> bool, what: fn(&Transfer) -> f64| -> f64 {
-            self.active.iter().filter(|transfer| of(transfer)).map(what).sum()
-        };
-        let sum = |of: &dyn Fn(&Transfer) -> bool| total(of, |transfer| transfer.demand);
-        let factor = |limit: f64, demand: f64| if demand > limit { limit / demand } else { 1.0 };
-        let near = factor(self.near, sum(&|_| true));
-        let far = factor(self.far, sum(&|transfer| transfer.is_far));
-        let speed_of = |transfer: &Transfer| {
-            let Which { core, pipe, .. } = transfer.of;
-            let on_pipe = total(&|other| (other.of.core, other.of.pipe) == (core, pipe), |other| other.part);
-            let on_core = sum(&|other| other.of.core == core);
-            let own = factor(1.0, on_pipe).min(factor(self.core, on_core)).min(near);
-            if transfer.is_far { own.min(far) } else { own }
-        };
-        let speeds: Vec<f64> = self.active.iter().map(speed_of).collect();
-        for (transfer, speed) in self.active.iter_mut().zip(speeds) {
-            if transfer.speed == speed {
-                continue;
-            }
-            if transfer.speed.is_finite() {
+    fn share(&mut self, now: f64) {
+        self.changed = false;
+        self.asked.fill(Asked::default());
+        let (mut near, mut far) = (0.0, 0.0);
+        for Transfer { of, is_far, demand, part, .. } in &self.active {
+            let asked = &mut self.asked[of.core];
+            asked.demand += demand;
+            asked.parts[of.pipe as usize] += part;
+            near += demand;
+            far += if *is_far { *demand } else { 0.0 };
+        }
+        let factor = |limit: f64, asked: f64| if asked > limit { limit / asked } else { 1.0 };
+        let (near, far) = (factor(self.near, near), factor(self.far, far));
+        self.next_end = f64::INFINITY;
+        for transfer in &mut self.active {
+            let asked = &self.asked[transfer.of.core];
+            let on_pipe = factor(1.0, asked.parts[transfer.of.pipe as usize]);
+            let own = on_pipe.min(factor(self.core, asked.demand)).min(near);
+            let speed = if transfer.is_far { own.min(far) } else { own };
+            if transfer.speed != speed {
                 transfer.left = (transfer.left - (now - transfer.since) * transfer.speed).max(0.0);
+                (transfer.speed, transfer.since) = (speed, now);
+                transfer.end = now + transfer.left / speed;
             }
-            (transfer.speed, transfer.since) = (speed, now);
-            transfer.version += 1;
-            let at = now + transfer.left / speed;
-            foreseen.push(Foreseen { of: transfer.of, version: transfer.version, at });
+            self.next_end = self.next_end.min(transfer.end);
         }
     }
 }

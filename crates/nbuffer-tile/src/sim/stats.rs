@@ -1,7 +1,8 @@
 //! What a simulation came to.
 
+use super::hazard::Hazard;
+use super::spans::TileSpan;
 use crate::pipe::{Event, Pipe};
-use crate::sim::hazard::Hazard;
 
 /// Why the vector pipe did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -12,6 +13,8 @@ pub enum Wait {
     NoFreeBlock,
     /// The scalar core had not issued its next instruction.
     Issue,
+    /// It was busy with flags that were there.
+    Flags,
     /// It waited at a barrier.
     Barrier,
     /// Before its first instruction.
@@ -22,8 +25,8 @@ pub enum Wait {
 
 impl Wait {
     /// All of them.
-    pub const ALL: [Wait; 6] =
-        [Wait::Data, Wait::NoFreeBlock, Wait::Issue, Wait::Barrier, Wait::Fill, Wait::Drain];
+    pub const ALL: [Wait; 7] =
+        [Wait::Data, Wait::NoFreeBlock, Wait::Issue, Wait::Flags, Wait::Barrier, Wait::Fill, Wait::Drain];
 
     /// Its name in words.
     pub const fn name(self) -> &'static str {
@@ -31,15 +34,23 @@ impl Wait {
             Wait::Data => "data not there",
             Wait::NoFreeBlock => "no free block",
             Wait::Issue => "not issued",
+            Wait::Flags => "flags",
             Wait::Barrier => "barrier",
             Wait::Fill => "fill",
             Wait::Drain => "drain",
         }
     }
 
-    /// What a wait for this event is.
+    /// What a wait for this event is: what comes before in the flow of data fills, what comes behind frees.
     pub(crate) fn of(event: Event) -> Wait {
-        if event.from == Pipe::Mte3 || event.from == Pipe::Fix { Wait::NoFreeBlock } else { Wait::Data }
+        let place = |pipe| match pipe {
+            Pipe::S => 0,
+            Pipe::Mte2 => 1,
+            Pipe::Mte1 => 2,
+            Pipe::V | Pipe::M => 3,
+            Pipe::Mte3 | Pipe::Fix => 4,
+        };
+        if place(event.from) > place(event.to) { Wait::NoFreeBlock } else { Wait::Data }
     }
 }
 
@@ -68,6 +79,8 @@ impl Waits {
 pub struct PipeReport {
     /// Instructions, without flags and barriers.
     pub instructions: u64,
+    /// Flags set and waited for.
+    pub flags: u64,
     /// Cycles in which at least one of them ran.
     pub busy: f64,
     /// Bytes moved.
@@ -76,6 +89,10 @@ pub struct PipeReport {
     pub startup: f64,
     /// Of `busy`, cycles lost to bank conflicts.
     pub conflicts: f64,
+    /// Elements that vector instructions worked on, and elements that their repeats had room for.
+    pub elements: u64,
+    /// See `elements`.
+    pub elements_max: u64,
     /// When its first instruction began, and its last one ended.
     pub first: f64,
     /// See `first`.
@@ -102,27 +119,6 @@ impl CoreReport {
     }
 }
 
-/// An instruction as it ran.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct TileSpan {
-    /// The core.
-    pub core: usize,
-    /// The pipe.
-    pub pipe: Pipe,
-    /// The vendor's name of the instruction.
-    pub name: &'static str,
-    /// Its number among the core's instructions.
-    pub number: u64,
-    /// When it began, in cycles.
-    pub start: f64,
-    /// When it ended.
-    pub end: f64,
-    /// The line of the kernel.
-    pub line: u32,
-    /// For a wait, the number of the instruction that set the flag.
-    pub set_by: Option<u64>,
-}
-
 /// A kernel's run.
 #[derive(Clone, Debug, Default)]
 pub struct Run {
@@ -137,8 +133,8 @@ pub struct Run {
     pub n_hazards: u64,
     /// Copies out that were too scattered to check whether another core wrote the same place.
     pub unchecked_writes: u64,
-    /// What ran when, as far as it was kept.
+    /// What ran when, as far as it was kept: the beginning and the end.
     pub spans: Vec<TileSpan>,
-    /// Spans that were not kept.
+    /// Spans between those that were not kept.
     pub spans_left_out: u64,
 }

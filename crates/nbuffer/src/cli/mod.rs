@@ -32,6 +32,7 @@ mod simulate;
 mod sink;
 mod sweep;
 mod table;
+mod tile;
 mod values;
 mod workload;
 
@@ -72,6 +73,9 @@ enum Command {
     Inspect(inspect::Args),
     /// List devices and engines: what is here, what is not and why
     Devices(devices::Args),
+    /// Run tile kernels on a simulated AI Core: values, time, what bounds them
+    #[command(subcommand)]
+    Tile(tile::Command),
 }
 
 /// How a command ended.
@@ -142,5 +146,6 @@ fn run(command: Command) -> anyhow::Result<Status> {
         Command::Report(args) => report::main(&args),
         Command::Inspect(args) => inspect::main(&args),
         Command::Devices(args) => devices::main(&args),
+        Command::Tile(command) => tile::main(&command),
     }
 }

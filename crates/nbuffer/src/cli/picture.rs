@@ -2,7 +2,7 @@
 
 use clap::ColorChoice;
 use console::Term;
-use nbuffer::trace::{Style, Timeline, Trace};
+use nbuffer::trace::{Span, Style, Timeline, Trace};
 
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Timeline")]
@@ -43,6 +43,11 @@ fn columns(text: &str) -> Result<usize, String> {
 impl PictureArgs {
     /// Draws a run for where it is to be read.
     pub(super) fn draw(&self, trace: &Trace, to: Out) -> String {
+        self.draw_spans(&trace.excerpt(), to)
+    }
+
+    /// Draws spans for where they are to be read.
+    pub(super) fn draw_spans(&self, spans: &[Span], to: Out) -> String {
         let (terminal, has_colours) = match to {
             Out::Stdout => (Term::stdout(), console::colors_enabled()),
             Out::Stderr => (Term::stderr(), console::colors_enabled_stderr()),
@@ -54,7 +59,7 @@ impl PictureArgs {
             ColorChoice::Never => false,
             ColorChoice::Auto => has_colours,
         };
-        Timeline::new(&trace.excerpt()).width(width).style(style).colour(colour).to_string()
+        Timeline::new(spans).width(width).style(style).colour(colour).to_string()
     }
 }
 

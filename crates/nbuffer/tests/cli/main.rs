@@ -17,4 +17,5 @@ mod refusals;
 mod report;
 mod simulate;
 mod stdin;
+mod tile;
 mod trace;
