@@ -17,7 +17,7 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     let Some(name) = &args.name else {
         for name in names() {
             let profile = Profile::named(name)?;
-            say!(out, "  {name:<8}{:>6} MHz  {}", profile.clock_mhz, profile.description);
+            say!(out, "  {name:<7}{:>5} MHz  {}", profile.clock_mhz, profile.description);
         }
         say!(out, "\nEvery number of one with its source: nbuffer tile devices NAME");
         return emit(&out);
