@@ -53,7 +53,7 @@ pub fn launch(
             ErrorKind::Cores { asked: how.cores, available: profile.cores, device: profile.name.clone() };
         return Err(KernelError::new(kind, at));
     }
-    let tensors: Arc<[u64]> = memory.tensors.iter().map(|tensor| tensor.bytes().len() as u64).collect();
+    let tensors: Arc<[u64]> = memory.tensors.iter().map(|tensor| tensor.len() as u64).collect();
     std::thread::scope(|scope| {
         let mut feeds = Vec::with_capacity(how.cores);
         let mut programs = Vec::with_capacity(how.cores);

@@ -24,6 +24,11 @@ impl Bytes {
         Bytes { words: Vec::new(), len }
     }
 
+    /// How many there are, or would be.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &bytemuck::cast_slice(&self.words)[..self.len]
     }

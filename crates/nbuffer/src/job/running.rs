@@ -106,7 +106,7 @@ impl Running {
         self.pipeline.report().measures.latencies().clone()
     }
 
-    /// What each item did when, as far as [`Settings::trace`] keeps it; with a batch, what each call did. Complete once
+    /// What each item did when, as far as [`Settings::trace`](super::Settings::trace) keeps it; with a batch, what each call did. Complete once
     /// the iterator has ended.
     pub fn trace(&self) -> Option<Trace> {
         let mut trace = self.pipeline.trace()?;
