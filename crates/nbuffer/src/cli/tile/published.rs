@@ -154,8 +154,12 @@ fn described(compared: &[Compared], profile: &Profile) -> String {
     row(
         &mut out,
         "MTE2, on",
-        "is measured busy as long as copies take when they share; the profile's copies, from tables of 910B1, are shorter. \
-         No number is fitted to this sample's two runs but V's start-up and the clock, which say so themselves",
+        "is measured far longer than simulated, and why is not known: the profile's copies are those of 910B1's tables",
+    );
+    row(
+        &mut out,
+        "independent?",
+        "not wholly: clock, V's start-up, cycles of a flag and copies in flight come from this same sample (see tile devices)",
     );
     out
 }
