@@ -41,9 +41,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-mod compare;
 mod advice;
 pub mod catalog;
+mod compare;
 mod copy;
 mod core;
 mod cube;
