@@ -39,8 +39,7 @@ impl Session for BuiltInForm {
                     (0..power).fold(1, |product: u32, _| product.wrapping_mul(x))
                 });
             }
-            // Two roundings, as without contraction: code for a device must not fuse them either, or be given
-            // numbers for which that makes no difference.
+            // Two roundings: code for a device must not fuse product and sum either.
             BuiltInForm::Saxpy { a } => {
                 let (x, y) = (inputs[0].as_slice::<f32>(), inputs[1].as_slice::<f32>());
                 for ((out, x), y) in output.as_mut_slice::<f32>().iter_mut().zip(x).zip(y) {

@@ -156,3 +156,20 @@ fn every_model_of_this_repository_opens() {
         assert_eq!(model.graph().is_some(), model.labels.is_some() && model.preprocess.is_some(), "{name}");
     }
 }
+
+#[test]
+fn every_kernel_of_this_repository_has_all_forms() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    for (name, form) in [("power", CpuForm::Power), ("saxpy", CpuForm::Saxpy), ("copy-large", CpuForm::Copy)]
+    {
+        let model = Model::open(models.join(name)).unwrap_or_else(|error| panic!("{error}"));
+        let Kernel::Program(program) = &model.kernel else { panic!("{name}: {:?}", model.kernel) };
+        assert_eq!((program.cpu, model.kernel_s.is_some()), (Some(form), true), "{name}");
+        let (Some(opencl), Some(cuda)) = (&program.opencl, &program.cuda) else { panic!("{name}") };
+        for (code, entry) in [(opencl, "__kernel void"), (cuda, ".visible .entry")] {
+            let (Code::Source(path) | Code::Binary(path)) = &code.code;
+            let text = fs::read_to_string(path).unwrap();
+            assert!(text.contains(&format!("{entry} {}(", code.entry)), "{}", path.display());
+        }
+    }
+}
