@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use opencl3::device::{CL_DEVICE_TYPE_ACCELERATOR, CL_DEVICE_TYPE_ALL, CL_DEVICE_TYPE_GPU, Device};
 use opencl3::error_codes::{
-    CL_DEVICE_NOT_FOUND, CL_PLATFORM_NOT_FOUND_KHR, ClError, DLOPEN_RUNTIME_LOAD_FAILED,
+    CL_DEVICE_NOT_FOUND, CL_PLATFORM_NOT_FOUND_KHR, ClError, DLOPEN_FUNCTION_NOT_AVAILABLE,
+    DLOPEN_RUNTIME_LOAD_FAILED,
 };
 use opencl3::platform::{Platform, get_platforms};
 
@@ -135,16 +136,9 @@ fn all() -> Result<Vec<Found>, String> {
     // Asked by two threads at first, PoCL 3.1 shows the second one devices that are half set up.
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _one_at_a_time = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-    let platforms = match get_platforms() {
-        Err(ClError(DLOPEN_RUNTIME_LOAD_FAILED)) => {
-            return Err(format!("there is no OpenCL library (libOpenCL.so.1): {GET_LIBRARY}"));
-        }
-        Err(ClError(CL_PLATFORM_NOT_FOUND_KHR)) => Vec::new(),
-        Err(error) => return Err(format!("clGetPlatformIDs: {error} ({})", error.0)),
-        Ok(platforms) => platforms,
-    };
+    let platforms = get_platforms().map_err(|error| no_platforms(&error))?;
     if platforms.is_empty() {
-        return Err(format!("the OpenCL library is here, but no driver (no platform): {GET_DRIVER}"));
+        return Err(no_platforms(&ClError(CL_PLATFORM_NOT_FOUND_KHR)));
     }
     let mut found = Vec::new();
     let mut without = Vec::new();
@@ -164,6 +158,20 @@ fn all() -> Result<Vec<Found>, String> {
         ));
     }
     Ok(found)
+}
+
+/// What is missing when not even platforms can be asked for.
+fn no_platforms(error: &ClError) -> String {
+    match error.0 {
+        DLOPEN_RUNTIME_LOAD_FAILED => format!("there is no OpenCL library (libOpenCL.so.1): {GET_LIBRARY}"),
+        DLOPEN_FUNCTION_NOT_AVAILABLE => {
+            "what OPENCL_DYLIB_PATH names is no OpenCL library: name one, or unset it".to_owned()
+        }
+        CL_PLATFORM_NOT_FOUND_KHR => {
+            format!("the OpenCL library is here, but no driver (no platform): {GET_DRIVER}")
+        }
+        code => format!("clGetPlatformIDs: {error} ({code})"),
+    }
 }
 
 fn devices_of(platform: &Platform, of: (usize, &str)) -> Result<Vec<Found>, ClError> {
@@ -248,6 +256,19 @@ mod tests {
         match (&found, chosen) {
             (Err(why), Err(part)) => assert!(why.contains(part), "{name}: {why}"),
             _ => assert_eq!(found, chosen.map_err(str::to_owned), "{name}"),
+        }
+    }
+
+    #[test]
+    fn each_thing_that_may_be_missing_has_its_sentence() {
+        for (code, words) in [
+            (DLOPEN_RUNTIME_LOAD_FAILED, "no OpenCL library (libOpenCL.so.1): install the loader"),
+            (DLOPEN_FUNCTION_NOT_AVAILABLE, "OPENCL_DYLIB_PATH"),
+            (CL_PLATFORM_NOT_FOUND_KHR, "no driver (no platform): install one"),
+            (-6, "clGetPlatformIDs: CL_OUT_OF_HOST_MEMORY (-6)"),
+        ] {
+            let why = no_platforms(&ClError(code));
+            assert!(why.contains(words), "{why}");
         }
     }
 
