@@ -81,7 +81,8 @@ impl Found {
             compute_units: device.max_compute_units()? as usize,
             memory_bytes: device.global_mem_size()?,
             buffer_bytes_max: device.max_mem_alloc_size()?,
-            shares_memory: device.host_unified_memory()?,
+            // Deprecated since OpenCL 2.0, so that a driver may refuse to say.
+            shares_memory: device.host_unified_memory().unwrap_or(false),
             has_compiler: device.compiler_available()?,
             group_max: device.max_work_item_sizes()?,
             is_available: device.available()?,

@@ -9,6 +9,27 @@
 //! mapped. An input set is free again as soon as it has been written. Spans are the device's own times, on the host's
 //! clock.
 //!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use std::sync::Arc;
+//!
+//! use nbuffer_opencl::OpenClDevice;
+//! use nbuffer_runtime::{Device, LaneOptions, Model};
+//!
+//! let device = OpenClDevice::new("opencl");
+//! if let Err(error) = device.check() {
+//!     println!("{error}"); // device `opencl` is not available: there is no OpenCL library ...: install ...
+//!     return Ok(());
+//! }
+//! let model = Arc::new(Model::open("../../models/power")?);
+//! let program = device.prepare(&model, 1)?;
+//! let mut lane = program.open_lane(LaneOptions { lane: 0, double_buffer: false })?;
+//! let input = lane.memory.input()?; // mapped memory, to be filled
+//! assert_eq!(input[0].len(), model.inputs[0].size());
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! What it does not promise: a kernel is native code with this process' rights, and one that writes beyond its
 //! buffers may damage anything. Run models you trust. Nor does a device overlap anything because it has three queues:
 //! PoCL, which computes on the CPU, uses the same threads for all.
