@@ -93,6 +93,8 @@ impl OpenClProgram {
             let why = "it has no code for OpenCL: give its `program` in model.json an `opencl` section";
             return Err(unsupported(why.to_owned()));
         };
+        // A model put together by hand has not been through `Model::open`.
+        model.check_kernel()?;
         check_tensors(hardware, model)?;
         let executable = build(hardware, code).map_err(unsupported)?;
         let prepared = Prepared {

@@ -55,6 +55,13 @@ struct Flights {
     is_lost: bool,
 }
 
+impl Flights {
+    /// Leaves what the device may still use where it is, for ever.
+    fn abandon_all(&mut self) {
+        std::mem::take(&mut self.by_submit).into_values().for_each(std::mem::forget);
+    }
+}
+
 /// An item between its submit and its end. What the device may use is in here and nowhere else.
 struct InFlight {
     id: Transit,
@@ -275,7 +282,7 @@ impl Shared {
                 Note::Close => break,
             }
         }
-        std::mem::forget(std::mem::take(&mut self.flights().by_submit));
+        self.flights().abandon_all();
     }
 
     /// Gives an item's inputs back, unless its writes failed or it has ended meanwhile.
@@ -348,7 +355,7 @@ impl Shared {
     /// Tells the loss of the lane, once. What is inside may still be used by the device: it is never freed.
     fn lose(&self, error: ClError) {
         let mut flights = self.flights();
-        std::mem::forget(std::mem::take(&mut flights.by_submit));
+        flights.abandon_all();
         let was_lost = std::mem::replace(&mut flights.is_lost, true);
         drop(flights);
         if !was_lost {
