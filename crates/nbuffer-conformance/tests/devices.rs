@@ -7,7 +7,11 @@ fn passes(name: &str) {
     let runner = runners::all().into_iter().find(|runner| runner.name == name).expect("it is in the table");
     let column = check(runner, &Sizes::default());
     let is_here = !column.outcomes.iter().any(|outcome| matches!(outcome, Outcome::NotHere(_)));
-    let must_be_here = name != "cpu ort" || std::env::var_os("NBUFFER_REQUIRE_ORT").is_some();
+    let must_be_here = match name {
+        "cpu ort" => std::env::var_os("NBUFFER_REQUIRE_ORT").is_some(),
+        "opencl" => std::env::var_os("NBUFFER_REQUIRE_OPENCL").is_some(),
+        _ => true,
+    };
     assert!(is_here || !must_be_here, "{}", table(&[column]));
     assert!(column.red().is_empty(), "{}", table(&[column]));
 }
@@ -40,4 +44,9 @@ fn simulated_fpga() {
 #[test]
 fn simulated_gpu() {
     passes("sim:gpu");
+}
+
+#[test]
+fn opencl() {
+    passes("opencl");
 }

@@ -302,7 +302,7 @@ impl Part {
     fn new(model: &Arc<Model>, device: &dyn Device, settings: &Settings) -> Result<Part, JobError> {
         device.check()?;
         let info = device.info();
-        let asked = settings.cores.unwrap_or(info.cores);
+        let asked = settings.cores.unwrap_or_else(|| device.cores_by_default());
         let lanes = device.lanes(model, asked);
         if asked == 0 || asked > info.cores || lanes == 0 {
             let (device, available, batch) = (info.name, info.cores, model.batch);
