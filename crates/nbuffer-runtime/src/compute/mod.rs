@@ -45,6 +45,7 @@ impl Compute {
             Kernel::Onnx(path) => Compute::of_graph(model, engine.load(path)?, engine.describe()),
             Kernel::Identity => Compute::of_built_in(model, Source::Identity),
             Kernel::Checksum => Compute::of_built_in(model, Source::Checksum),
+            Kernel::Compiled(_) => Err(GraphError::Compiled { model: model.name.clone() }.into()),
         }
     }
 

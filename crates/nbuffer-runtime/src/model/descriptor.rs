@@ -23,7 +23,7 @@ const SAMPLES: &Samples = &[
     ("nbuffer", SECTION),
     ("nbuffer.format", "1"),
     ("nbuffer.graph", "\"model.onnx\", a path within the model directory"),
-    ("nbuffer.kernel", "\"identity\" or \"checksum\""),
+    ("nbuffer.kernel", "\"identity\", \"checksum\" or \"compiled\""),
     ("nbuffer.kernel_time_s", "0.002, in seconds"),
     ("nbuffer.preprocess", "{\"height\": 224, \"width\": 224, \"mean\": [0, 0, 0], \"std\": [1, 1, 1]}"),
     ("nbuffer.labels", "\"labels.txt\", a path within the model directory"),
@@ -34,6 +34,7 @@ const SAMPLES: &Samples = &[
 #[serde(expecting = "an object")]
 pub(super) struct Descriptor {
     memory_pools: Option<Vec<MemoryPool>>,
+    #[serde(default = "Section::of_a_compiler")]
     pub(super) nbuffer: Section,
 }
 
@@ -55,7 +56,7 @@ enum Memory {
 }
 
 /// nbuffer's own section. A key it does not know is an error, since it may be a misspelt one.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct Section {
     #[serde(rename = "format")]
@@ -67,12 +68,13 @@ pub(super) struct Section {
     pub(super) labels: Option<String>,
 }
 
-/// The built-in kernels.
+/// The kernels without a file of their own.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum BuiltIn {
     Identity,
     Checksum,
+    Compiled,
 }
 
 #[derive(Deserialize)]
@@ -100,13 +102,14 @@ struct SectionVersion {
 impl Descriptor {
     /// Parses the file. The version is looked at first, so that a newer file is called newer and not wrong.
     pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Self, ModelError> {
-        let missing = |name, sample| Field { file, name }.error(FieldProblem::Missing { sample });
         let version: Version = json::parse(file, bytes, SAMPLES)?;
-        let section = version.nbuffer.ok_or_else(|| missing("nbuffer", SECTION))?;
-        let format = section.format.ok_or_else(|| missing("nbuffer.format", "1"))?;
-        if format.as_u64() != Some(FORMAT) {
-            let problem = FieldProblem::Format { found: shortened(&format) };
-            return Err(Field { file, name: "nbuffer.format" }.error(problem));
+        if let Some(section) = version.nbuffer {
+            let field = Field { file, name: "nbuffer.format" };
+            let missing = || field.error(FieldProblem::Missing { sample: "1" });
+            let format = section.format.ok_or_else(missing)?;
+            if format.as_u64() != Some(FORMAT) {
+                return Err(field.error(FieldProblem::Format { found: shortened(&format) }));
+            }
         }
         json::parse(file, bytes, SAMPLES)
     }
@@ -130,6 +133,11 @@ impl Descriptor {
 }
 
 impl Section {
+    /// A compiler knows nothing of this section and leaves it out.
+    fn of_a_compiler() -> Self {
+        Section { kernel: Some(BuiltIn::Compiled), ..Section::default() }
+    }
+
     /// The declared kernel time in seconds.
     pub(super) fn kernel_s(&self, file: &Path) -> Result<Option<f64>, ModelError> {
         match self.kernel_time_s {

@@ -34,7 +34,7 @@ pub(super) fn open(path: &Path) -> Result<Model, ModelError> {
         (None, Kernel::Onnx(graph)) => {
             graph.metadata().map_err(|source| ModelError::Read { file: graph.clone(), source })?.len()
         }
-        (None, Kernel::Identity | Kernel::Checksum) => 0,
+        (None, Kernel::Identity | Kernel::Checksum | Kernel::Compiled(_)) => 0,
     };
     let preprocess = descriptor.nbuffer.preprocess(&descriptor_file)?;
     if let Some(preprocess) = &preprocess {
@@ -76,6 +76,7 @@ fn kernel(
         }
         (None, Some(BuiltIn::Identity)) => Kernel::Identity,
         (None, Some(BuiltIn::Checksum)) => Kernel::Checksum,
+        (None, Some(BuiltIn::Compiled)) => Kernel::Compiled(file.to_path_buf()),
         (Some(_), Some(_)) => {
             return Err(refused("nbuffer", FieldProblem::GraphOrKernel { found: "both" }));
         }

@@ -231,7 +231,7 @@ pub enum FieldProblem {
     },
     /// Neither a graph nor a built-in kernel, or both.
     #[error(
-        "has {found} `graph` and `kernel`: give one of them, `graph` for an ONNX file, `kernel` for `identity` or `checksum`"
+        "has {found} `graph` and `kernel`: give one of them, `graph` for an ONNX file, `kernel` for `identity`, `checksum` or `compiled`"
     )]
     GraphOrKernel {
         /// `both` or `neither`.

@@ -18,6 +18,8 @@
 //! ```
 //!
 //! `"kernel": "identity"` or `"kernel": "checksum"` takes the place of `graph` for a model without weights.
+//! A directory as a vendor's compiler writes it has no `nbuffer` section: only the vendor's runtime can compute it.
+//! `"kernel": "compiled"` says the same in a section that adds `preprocess` and `labels`.
 //! `kernel_time_s`, `preprocess` and `labels` may be left out. Paths are relative to the directory and stay
 //! within it.
 //!
@@ -80,6 +82,8 @@ pub enum Kernel {
     /// The first 8 bytes of the only output are FNV-1a (64 bit, little endian) of all input bytes in order,
     /// the rest zero.
     Checksum,
+    /// Code for one vendor's device, which the vendor's runtime loads from the `model.json` at this path.
+    Compiled(PathBuf),
 }
 
 /// How an image becomes an input tensor.
@@ -109,7 +113,7 @@ impl Kernel {
             Kernel::Checksum if outputs.len() != 1 || outputs[0] < 8 => {
                 Err(FieldProblem::ChecksumOutput { outputs })
             }
-            Kernel::Onnx(_) | Kernel::Identity | Kernel::Checksum => Ok(()),
+            Kernel::Onnx(_) | Kernel::Identity | Kernel::Checksum | Kernel::Compiled(_) => Ok(()),
         }
     }
 }
@@ -149,7 +153,7 @@ impl Model {
     pub fn graph(&self) -> Option<&Path> {
         match &self.kernel {
             Kernel::Onnx(path) => Some(path),
-            Kernel::Identity | Kernel::Checksum => None,
+            Kernel::Identity | Kernel::Checksum | Kernel::Compiled(_) => None,
         }
     }
 }
