@@ -25,10 +25,17 @@ pub enum OpenError {
     Engine(#[from] EngineError),
 }
 
-/// The names [`device`] takes, the last one a pattern.
+/// The names [`device`] takes; one with a word in capitals is a pattern.
 pub fn known_devices() -> Vec<String> {
     let simulated = nbuffer_sim::built_in().map(|name| format!("sim:{name}"));
-    std::iter::once("cpu".to_owned()).chain(simulated).chain(["sim:FILE.toml".to_owned()]).collect()
+    let here = [
+        "cpu",
+        #[cfg(feature = "metis")]
+        "metis",
+        #[cfg(feature = "metis")]
+        "metis:NAME",
+    ];
+    here.map(str::to_owned).into_iter().chain(simulated).chain(["sim:FILE.toml".to_owned()]).collect()
 }
 
 /// The device of this name, computing values with `engine`.
@@ -39,6 +46,12 @@ pub fn known_devices() -> Vec<String> {
 pub fn device(name: &str, engine: &Arc<dyn Engine>) -> Result<Box<dyn Device>, OpenError> {
     match name.split_once(':') {
         None if name == "cpu" => Ok(Box::new(CpuDevice::new(Arc::clone(engine), 1))),
+        #[cfg(feature = "metis")]
+        None if name == "metis" => Ok(Box::new(nbuffer_axruntime::AxDevice::new(None, None))),
+        #[cfg(feature = "metis")]
+        Some(("metis", wanted)) if !wanted.is_empty() => {
+            Ok(Box::new(nbuffer_axruntime::AxDevice::new(Some(wanted), None)))
+        }
         Some(("sim", profile))
             if nbuffer_sim::built_in().any(|known| known == profile)
                 || Path::new(profile).extension().is_some_and(|e| e == "toml") =>

@@ -30,6 +30,10 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
             say!(out, "  {name:<14}a simulated device with a profile of your own");
             continue;
         }
+        if name.contains("NAME") {
+            say!(out, "  {name:<14}{}", metis_by_name());
+            continue;
+        }
         let device: Box<dyn Device> = nbuffer::device(&name, &engine)?;
         let info = device.info();
         match device.check() {
@@ -44,4 +48,17 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
         }
     }
     emit(&out)
+}
+
+#[cfg(feature = "metis")]
+fn metis_by_name() -> String {
+    let names = nbuffer_axruntime::AxDevice::new(None, None).names().unwrap_or_default();
+    let here =
+        if names.is_empty() { "none is here".to_owned() } else { format!("here: {}", names.join(", ")) };
+    format!("one Metis of several, by the name its runtime gives it; {here}")
+}
+
+#[cfg(not(feature = "metis"))]
+fn metis_by_name() -> &'static str {
+    unreachable!("the name is known with the feature alone")
 }

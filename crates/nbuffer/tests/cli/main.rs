@@ -8,6 +8,8 @@ mod files;
 mod fixtures;
 mod inspects;
 mod logs;
+#[cfg(feature = "metis")]
+mod metis;
 mod metrics;
 #[cfg(feature = "otel")]
 mod otel;
