@@ -9,7 +9,9 @@ use std::mem::MaybeUninit;
 use nbuffer_core::tensor::{DType, TensorInfo};
 
 use crate::library::Library;
-use crate::sys::{self, DeviceInfo, NAME_BYTES, TYPE_SIGNED, TensorHead, TensorRoom};
+use crate::sys::{
+    self, DeviceInfo, NAME_BYTES, TYPE_FLOAT, TYPE_SIGNED, TYPE_UNSIGNED, TensorHead, TensorRoom,
+};
 
 /// What to do when the layout is another.
 const ADVICE: &str =
@@ -50,7 +52,7 @@ pub(crate) fn check_tensor(library: &Library, known: &TensorInfo) -> Result<(), 
         dims: [0; _],
         ndims: known.shape().len(),
         bits: 8 * known.dtype().size_bytes(),
-        kind: TYPE_SIGNED,
+        kind: kind(known.dtype()),
         name: [0 as c_char; _],
         padding: [[0; 2]; _],
         scale: 1.0,
@@ -71,6 +73,15 @@ pub(crate) fn check_tensor(library: &Library, known: &TensorInfo) -> Result<(), 
     ))
 }
 
+/// How the library tells element types apart, beside their bits.
+fn kind(dtype: DType) -> usize {
+    match dtype {
+        DType::U8 => TYPE_UNSIGNED,
+        DType::I8 | DType::I32 | DType::I64 => TYPE_SIGNED,
+        DType::F32 => TYPE_FLOAT,
+    }
+}
+
 /// Whether a tensor that the library describes is the one in the manifest. `check_tensor` has passed.
 pub(crate) fn check_agrees(
     library: &Library,
@@ -86,7 +97,7 @@ pub(crate) fn check_agrees(
     let shape = head.dims.get(..head.ndims).unwrap_or_default();
     if shape == manifest.shape()
         && head.bits == 8 * manifest.dtype().size_bytes()
-        && (head.kind == TYPE_SIGNED) == (manifest.dtype() == DType::I8)
+        && head.kind == kind(manifest.dtype())
         && size == manifest.size()
     {
         return Ok(());

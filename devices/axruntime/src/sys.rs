@@ -18,8 +18,10 @@ pub(crate) type ResultCode = c_int;
 
 pub(crate) const SUCCESS: ResultCode = 0;
 
-/// `axrTensorInfo.type` of signed integers.
+/// `axrTensorInfo.type`.
+pub(crate) const TYPE_UNSIGNED: usize = 0;
 pub(crate) const TYPE_SIGNED: usize = 1;
+pub(crate) const TYPE_FLOAT: usize = 2;
 
 /// `axr_run_async_model_instance` calls this from a thread of the library.
 pub(crate) type Callback = unsafe extern "C" fn(arg: *mut c_void, result: ResultCode);

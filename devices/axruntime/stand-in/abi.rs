@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use nbuffer_core::tensor::TensorInfo;
+use nbuffer_core::tensor::{DType, TensorInfo};
 
 use crate::asynchronous::{Callback, Work};
 use crate::control::Control;
@@ -271,7 +271,12 @@ fn described(tensor: Option<&TensorInfo>) -> RawTensor<TENSOR_BYTES> {
     }
     put(layout.ndims, tensor.shape().len());
     put(layout.ndims + 8, 8 * tensor.dtype().size_bytes());
-    put(layout.ndims + 16, 1);
+    let kind = match tensor.dtype() {
+        DType::U8 => 0,
+        DType::I8 | DType::I32 | DType::I64 => 1,
+        DType::F32 => 2,
+    };
+    put(layout.ndims + 16, kind);
     raw
 }
 
