@@ -30,6 +30,8 @@ pub fn known_devices() -> Vec<String> {
     let simulated = nbuffer_sim::built_in().map(|name| format!("sim:{name}"));
     let mut known: Vec<String> = std::iter::once("cpu".to_owned()).chain(simulated).collect();
     known.push("sim:FILE.toml".to_owned());
+    #[cfg(feature = "metis")]
+    known.extend(["metis".to_owned(), "metis:NAME".to_owned()]);
     #[cfg(feature = "opencl")]
     known.extend(["opencl".to_owned(), "opencl:PLATFORM:DEVICE".to_owned()]);
     known
@@ -43,6 +45,12 @@ pub fn known_devices() -> Vec<String> {
 pub fn device(name: &str, engine: &Arc<dyn Engine>) -> Result<Box<dyn Device>, OpenError> {
     match name.split_once(':') {
         None if name == "cpu" => Ok(Box::new(CpuDevice::new(Arc::clone(engine), 1))),
+        #[cfg(feature = "metis")]
+        None if name == "metis" => Ok(Box::new(nbuffer_axruntime::AxDevice::new(None, None))),
+        #[cfg(feature = "metis")]
+        Some(("metis", wanted)) if !wanted.is_empty() => {
+            Ok(Box::new(nbuffer_axruntime::AxDevice::new(Some(wanted), None)))
+        }
         Some(("sim", profile))
             if nbuffer_sim::built_in().any(|known| known == profile)
                 || Path::new(profile).extension().is_some_and(|e| e == "toml") =>

@@ -63,6 +63,7 @@ impl Compute {
                 let form = program.cpu.ok_or_else(|| GraphError::NoCpuForm { model: model.name.clone() })?;
                 Source::Program(Arc::clone(program), form)
             }
+            Kernel::Compiled(_) => return Err(GraphError::Compiled { model: model.name.clone() }.into()),
         };
         model.check_kernel()?;
         Ok(Some(Compute { inputs: model.inputs.clone(), outputs: model.outputs.clone(), source }))

@@ -258,7 +258,8 @@ pub trait DeviceCall: Send {
     ///
     /// # Errors
     ///
-    /// [`DeviceError::Lost`] ends the lane. Any other error costs the item whose `inputs` were given, and
-    /// promises that nothing moved: the next call continues as if this one had not been made.
+    /// [`DeviceError::Lost`] ends the lane. [`DeviceError::Reset`] costs the item whose `inputs` were given and all
+    /// items inside, and promises that the next call is like the first. Any other error costs the item whose
+    /// `inputs` were given, and promises that nothing moved: the next call continues as if this one had not been made.
     fn run(&mut self, inputs: &[HostBuffer], outputs: &mut [HostBuffer]) -> Result<CallSpans, DeviceError>;
 }

@@ -34,6 +34,10 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
             list_opencl(&mut out);
             continue;
         }
+        if name.contains("NAME") {
+            say!(out, "  {name:<14}{}", metis_by_name());
+            continue;
+        }
         let device: Box<dyn Device> = nbuffer::device(&name, &engine)?;
         let info = device.info();
         match device.check() {
@@ -58,4 +62,17 @@ fn list_opencl(out: &mut String) {
     }
     #[cfg(not(feature = "opencl"))]
     let _ = out;
+}
+
+#[cfg(feature = "metis")]
+fn metis_by_name() -> String {
+    let names = nbuffer_axruntime::AxDevice::new(None, None).names().unwrap_or_default();
+    let here =
+        if names.is_empty() { "none is here".to_owned() } else { format!("here: {}", names.join(", ")) };
+    format!("one Metis of several, by the name its runtime gives it; {here}")
+}
+
+#[cfg(not(feature = "metis"))]
+fn metis_by_name() -> &'static str {
+    unreachable!("the name is known with the feature alone")
 }

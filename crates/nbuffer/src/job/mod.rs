@@ -315,7 +315,8 @@ impl Part {
         let program = device.prepare(model, lanes)?;
         let (double_buffer, why_double_buffer) = match settings.double_buffer {
             Some(asked) => (asked, None),
-            None if info.double_buffer => probe(&*program, settings.latency_max),
+            // A queue overlaps as it is.
+            None if info.double_buffer && !info.queued => probe(&*program, settings.latency_max),
             None => (false, None),
         };
         Ok(Part { info, program, lanes, double_buffer, why_double_buffer })
