@@ -15,7 +15,7 @@ pub mod machine;
 pub mod model;
 mod pipeline;
 
-pub use buffer::{HostBuffer, HostMemory, InputSet, Memory, OutputSet};
+pub use buffer::{HostBuffer, HostBytes, HostMemory, InputSet, Memory, OutputSet};
 pub use closure::{Around, BufferedMap, PassThrough};
 pub use compute::{Compute, GraphError};
 pub use device::{Device, DeviceError, DeviceInfo, LaneOptions, Program};

@@ -1,5 +1,6 @@
 //! Devices by name.
 
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub enum OpenError {
     Engine(#[from] EngineError),
 }
 
-/// The names [`device`] takes, the last one a pattern.
+/// The names [`device`] takes, the last one a pattern. `cpu:THREADS` is the CPU with so many threads for each lane.
 pub fn known_devices() -> Vec<String> {
     let simulated = nbuffer_sim::built_in().map(|name| format!("sim:{name}"));
     std::iter::once("cpu".to_owned()).chain(simulated).chain(["sim:FILE.toml".to_owned()]).collect()
@@ -33,12 +34,19 @@ pub fn known_devices() -> Vec<String> {
 
 /// The device of this name, computing values with `engine`.
 ///
+/// `cpu` has a lane of one thread for each core, which gives the most items a second; `cpu:2` has lanes of two threads,
+/// and half as many.
+///
 /// # Errors
 ///
 /// When there is no such device, or its profile does not load.
 pub fn device(name: &str, engine: &Arc<dyn Engine>) -> Result<Box<dyn Device>, OpenError> {
     match name.split_once(':') {
         None if name == "cpu" => Ok(Box::new(CpuDevice::new(Arc::clone(engine), 1))),
+        Some(("cpu", threads)) if threads.parse::<NonZero<usize>>().is_ok() => {
+            let threads = threads.parse::<NonZero<usize>>().map_or(1, NonZero::get);
+            Ok(Box::new(CpuDevice::new(Arc::clone(engine), threads)))
+        }
         Some(("sim", profile))
             if nbuffer_sim::built_in().any(|known| known == profile)
                 || Path::new(profile).extension().is_some_and(|e| e == "toml") =>

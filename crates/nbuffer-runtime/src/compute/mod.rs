@@ -7,8 +7,10 @@ use std::sync::Arc;
 
 use nbuffer_core::tensor::TensorInfo;
 
+use crate::buffer::{HostMemory, InputSet, Memory, OutputSet};
 use crate::device::DeviceError;
 use crate::engine::{Engine, Graph, Session};
+use crate::lane::Open;
 use crate::model::{Kernel, Model};
 
 pub use edges::GraphError;
@@ -102,6 +104,33 @@ impl Compute {
             Source::Identity => Box::new(builtin::Identity),
             Source::Checksum => Box::new(builtin::Checksum),
         })
+    }
+
+    /// The end of a lane that computes on `threads` threads of the engine's own; `None` where sessions compute on
+    /// the caller's.
+    ///
+    /// # Errors
+    ///
+    /// When the engine cannot set up the queue.
+    pub fn queue(&self, threads: usize) -> Result<Option<Open<InputSet, OutputSet>>, DeviceError> {
+        match &self.source {
+            Source::Graph { graph, .. } => Ok(graph.queue(self.batch(), threads)?),
+            _ => Ok(None),
+        }
+    }
+
+    /// Where the buffer sets of a lane come from: memory that the engine uses in place, or plain memory.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor cannot be described to the engine.
+    pub fn memory(&self) -> Result<Box<dyn Memory<InputSet, OutputSet>>, DeviceError> {
+        if let Source::Graph { graph, .. } = &self.source
+            && let Some(memory) = graph.memory(self.batch())?
+        {
+            return Ok(memory);
+        }
+        Ok(Box::new(HostMemory { inputs: self.inputs.clone(), outputs: self.outputs.clone() }))
     }
 }
 
