@@ -217,3 +217,73 @@ impl Memory<InputSet, OutputSet> for HostMemory {
         Ok(OutputSet::zeroed(&self.outputs))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    /// Memory as a device would bring it, with something of the device's own.
+    struct Pinned {
+        words: [u64; 2],
+        device: Arc<String>,
+    }
+
+    impl HostBytes for Pinned {
+        fn bytes(&self) -> &[u8] {
+            &bytemuck::bytes_of(&self.words)[..12]
+        }
+
+        fn bytes_mut(&mut self) -> &mut [u8] {
+            &mut bytemuck::bytes_of_mut(&mut self.words)[..12]
+        }
+    }
+
+    /// Another device's.
+    struct Mapped([u64; 1]);
+
+    impl HostBytes for Mapped {
+        fn bytes(&self) -> &[u8] {
+            bytemuck::bytes_of(&self.0)
+        }
+
+        fn bytes_mut(&mut self) -> &mut [u8] {
+            bytemuck::bytes_of_mut(&mut self.0)
+        }
+    }
+
+    #[test]
+    fn a_device_finds_its_own_memory_again() {
+        let device = Arc::new("card 0".to_owned());
+        let mut buffer = HostBuffer::foreign(Pinned { words: [0; 2], device: Arc::clone(&device) });
+        buffer.as_mut_slice::<u32>()[2] = 7;
+        let mut set = InputSet::new(vec![buffer, HostBuffer::zeroed(3)]);
+
+        assert_eq!((set[0].len(), set[0].as_slice::<u32>()), (12, &[0, 0, 7][..]));
+        assert_eq!(set[0].foreign_ref::<Pinned>().map(|pinned| pinned.device.as_str()), Some("card 0"));
+        set[0].foreign_mut::<Pinned>().unwrap().words[0] = 5;
+        assert_eq!(set[0].as_slice::<u32>(), [5, 0, 7]);
+        assert!(set[0].foreign_ref::<Mapped>().is_none() && set[1].foreign_ref::<Pinned>().is_none());
+        assert_eq!(format!("{set:?}"), "InputSet([HostBuffer(12 B, the device's own), HostBuffer(3 B)])");
+
+        drop(set);
+        assert_eq!(Arc::strong_count(&device), 1, "the device gets its memory back");
+    }
+
+    #[test]
+    #[should_panic(expected = "aligned to 8 bytes")]
+    fn memory_that_could_not_hold_every_type_is_refused() {
+        struct Odd(Mapped);
+        impl HostBytes for Odd {
+            fn bytes(&self) -> &[u8] {
+                &self.0.bytes()[1..]
+            }
+
+            fn bytes_mut(&mut self) -> &mut [u8] {
+                &mut self.0.bytes_mut()[1..]
+            }
+        }
+        HostBuffer::foreign(Odd(Mapped([0])));
+    }
+}

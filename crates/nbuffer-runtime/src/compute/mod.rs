@@ -2,6 +2,7 @@
 
 mod builtin;
 mod edges;
+mod program;
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::buffer::{HostMemory, InputSet, Memory, OutputSet};
 use crate::device::DeviceError;
 use crate::engine::{Engine, Graph, Session};
 use crate::lane::Open;
-use crate::model::{Kernel, Model};
+use crate::model::{CpuForm, Kernel, KernelProgram, Model};
 
 pub use edges::GraphError;
 
@@ -29,11 +30,12 @@ enum Source {
     Graph { graph: Arc<dyn Graph>, engine: String },
     Identity,
     Checksum,
+    Program(Arc<KernelProgram>, CpuForm),
 }
 
 impl Compute {
     /// Loads the model's graph into `engine` and checks that the graph agrees with the manifest; a built-in
-    /// kernel needs no engine and leaves it unused.
+    /// kernel, or the built-in form of the model's own, needs no engine and leaves it unused.
     ///
     /// The tensors of a plain `.onnx` file are taken from the graph: a first dimension it leaves open is 1,
     /// or what the first input fixes it to.
@@ -47,6 +49,14 @@ impl Compute {
             Kernel::Onnx(path) => Compute::of_graph(model, engine.load(path)?, engine.describe()),
             Kernel::Identity => Compute::of_built_in(model, Source::Identity),
             Kernel::Checksum => Compute::of_built_in(model, Source::Checksum),
+            Kernel::Program(program) => {
+                let model_name = || model.name.clone();
+                let form = program.cpu.ok_or_else(|| GraphError::NoCpuForm { model: model_name() })?;
+                program.check(&model.inputs, &model.outputs).map_err(|(field, problem)| {
+                    GraphError::Program { model: model_name(), field, problem }
+                })?;
+                Compute::of_built_in(model, Source::Program(Arc::clone(program), form))
+            }
         }
     }
 
@@ -90,6 +100,7 @@ impl Compute {
             Source::Graph { engine, .. } => engine.clone(),
             Source::Identity => "identity (built in)".to_owned(),
             Source::Checksum => "checksum (built in)".to_owned(),
+            Source::Program(_, form) => format!("{} (built in)", form.name()),
         }
     }
 
@@ -103,6 +114,9 @@ impl Compute {
             Source::Graph { graph, .. } => graph.session(self.batch(), threads)?,
             Source::Identity => Box::new(builtin::Identity),
             Source::Checksum => Box::new(builtin::Checksum),
+            Source::Program(program, form) => {
+                Box::new(program::BuiltInForm::new(*form, &program.args, self.inputs[0].dtype()))
+            }
         })
     }
 

@@ -11,7 +11,7 @@ use crate::process::{Process, args, nbuffer};
 
 /// Runs a digits model over all its images, checks how it went, and gives the label of each image, in order.
 #[track_caller]
-fn labels(model: &str, more: &[&str], prepare: fn(&mut Command)) -> (Vec<String>, f64) {
+fn labels(model: &str, more: &[&str], prepare: impl Fn(&mut Command)) -> (Vec<String>, f64) {
     let desk = Desk::new();
     let (output, summary) = (desk.path("out.jsonl"), desk.path("summary.json"));
     let mut command =

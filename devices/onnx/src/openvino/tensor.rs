@@ -17,6 +17,7 @@ impl OpenVinoTensor {
             DType::I8 => ElementType::I8,
             DType::U8 => ElementType::U8,
             DType::I32 => ElementType::I32,
+            DType::U32 => ElementType::U32,
             DType::I64 => ElementType::I64,
         };
         let dims: Vec<i64> = edge.dims.iter().map(|&len| len as i64).collect();

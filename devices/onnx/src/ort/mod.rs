@@ -131,14 +131,7 @@ impl Engine for Ort {
         .unwrap_or_else(|_| Err("the graph is damaged (the binding panicked while loading it)".to_owned()))
         .map_err(failed)?;
         let spare = Mutex::new(Some(session));
-        Ok(Arc::new(OrtGraph {
-            ort: self.clone(),
-            path: path.to_path_buf(),
-            weights,
-            inputs,
-            outputs,
-            spare,
-        }))
+        Ok(Arc::new(OrtGraph { ort: self.clone(), path: path.to_path_buf(), inputs, outputs, spare }))
     }
 }
 
@@ -151,6 +144,7 @@ fn edge(outlet: &Outlet) -> Result<GraphTensor, String> {
         TensorElementType::Int8 => DType::I8,
         TensorElementType::Uint8 => DType::U8,
         TensorElementType::Int32 => DType::I32,
+        TensorElementType::Uint32 => DType::U32,
         TensorElementType::Int64 => DType::I64,
         other => return Err(unsupported_dtype(outlet.name(), other.to_string().to_lowercase())),
     };

@@ -43,15 +43,17 @@ impl OrtSession {
         let inputs: Option<Vec<&OrtTensor>> = inputs.iter().map(HostBuffer::foreign_ref).collect();
         let outputs: Option<Vec<&mut OrtTensor>> = outputs.iter_mut().map(HostBuffer::foreign_mut).collect();
         let (inputs, outputs) = inputs.zip(outputs)?;
-        let inputs = self.inputs.iter().zip(inputs);
-        let outputs = self.outputs.iter().zip(outputs);
-        let bound = inputs
-            .map(|(edge, tensor)| self.binding.bind_input(edge.name.as_str(), &tensor.value))
-            .collect::<::ort::Result<()>>();
+        let binding = &mut self.binding;
+        let bound = self
+            .inputs
+            .iter()
+            .zip(inputs)
+            .try_for_each(|(edge, tensor)| binding.bind_input(edge.name.as_str(), &tensor.value));
         Some(bound.and_then(|()| {
-            outputs
-                .map(|(edge, tensor)| self.binding.bind_output(edge.name.as_str(), &mut tensor.value))
-                .collect()
+            self.outputs
+                .iter()
+                .zip(outputs)
+                .try_for_each(|(edge, tensor)| binding.bind_output(edge.name.as_str(), &mut tensor.value))
         }))
     }
 
@@ -81,6 +83,7 @@ fn view<'a>(edge: &'a Edge, buffer: &'a HostBuffer) -> ::ort::Result<SessionInpu
         DType::I8 => TensorRef::from_array_view((dims, buffer.as_slice::<i8>()))?.into(),
         DType::U8 => TensorRef::from_array_view((dims, buffer.as_slice::<u8>()))?.into(),
         DType::I32 => TensorRef::from_array_view((dims, buffer.as_slice::<i32>()))?.into(),
+        DType::U32 => TensorRef::from_array_view((dims, buffer.as_slice::<u32>()))?.into(),
         DType::I64 => TensorRef::from_array_view((dims, buffer.as_slice::<i64>()))?.into(),
     })
 }
@@ -91,6 +94,7 @@ fn copy_out(edge: &Edge, value: &DynValue, buffer: &mut HostBuffer) -> Result<()
         DType::I8 => copy(edge, value, buffer.as_mut_slice::<i8>()),
         DType::U8 => copy(edge, value, buffer.as_mut_slice::<u8>()),
         DType::I32 => copy(edge, value, buffer.as_mut_slice::<i32>()),
+        DType::U32 => copy(edge, value, buffer.as_mut_slice::<u32>()),
         DType::I64 => copy(edge, value, buffer.as_mut_slice::<i64>()),
     }
 }

@@ -25,6 +25,7 @@ impl OrtTensor {
             DType::I8 => TensorElementType::Int8,
             DType::U8 => TensorElementType::Uint8,
             DType::I32 => TensorElementType::Int32,
+            DType::U32 => TensorElementType::Uint32,
             DType::I64 => TensorElementType::Int64,
         };
         let value = DynTensor::new(&Allocator::default(), element, dims)?;
@@ -44,6 +45,7 @@ impl HostBytes for OrtTensor {
             DType::I8 => cast_slice(self.value.try_extract_tensor::<i8>().expect(OWN).1),
             DType::U8 => self.value.try_extract_tensor::<u8>().expect(OWN).1,
             DType::I32 => cast_slice(self.value.try_extract_tensor::<i32>().expect(OWN).1),
+            DType::U32 => cast_slice(self.value.try_extract_tensor::<u32>().expect(OWN).1),
             DType::I64 => cast_slice(self.value.try_extract_tensor::<i64>().expect(OWN).1),
         }
     }
@@ -54,6 +56,7 @@ impl HostBytes for OrtTensor {
             DType::I8 => cast_slice_mut(self.value.try_extract_tensor_mut::<i8>().expect(OWN).1),
             DType::U8 => self.value.try_extract_tensor_mut::<u8>().expect(OWN).1,
             DType::I32 => cast_slice_mut(self.value.try_extract_tensor_mut::<i32>().expect(OWN).1),
+            DType::U32 => cast_slice_mut(self.value.try_extract_tensor_mut::<u32>().expect(OWN).1),
             DType::I64 => cast_slice_mut(self.value.try_extract_tensor_mut::<i64>().expect(OWN).1),
         }
     }
