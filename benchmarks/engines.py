@@ -6,7 +6,9 @@
     target/bench-venv/bin/python benchmarks/engines.py --output benchmarks/results/engines.md
 
 Every item is read, decoded, resized, normalised, computed and reduced to its best class. Loading and compiling a model is
-not counted on either side. All loops must agree on the classes before a time is told.
+not counted on either side. Before a time is told, every class that any loop finds is looked up among the scores of a
+plain loop: JPEG decoders and resizers differ by a rounding and int8 steps are coarse, so that the best class may be
+another one, but only one that is nearly as good.
 """
 
 import argparse
@@ -33,7 +35,8 @@ import engines_inputs as inputs
 ROOT = Path(__file__).resolve().parent.parent
 CORES = len(os.sched_getaffinity(0))
 OTHERS_MAX = 0.06  # Above this share of the CPU taken by other processes, a figure is void.
-AGREE_MIN = 0.95  # JPEG decoders and resizers differ by a rounding, and int8 steps are coarse.
+NEARLY = 0.1  # A class is nearly the best if its score is less below the best, in parts of the range of all scores.
+NEARLY_MIN, SAME_MIN = 0.95, 0.7  # Shares of items that must have such a class, and the very same one.
 
 cv2.setNumThreads(1)
 
@@ -114,13 +117,14 @@ class OpenVinoQueue:
     def run(self, paths):
         classes = [None] * len(paths)
 
-        def done(request, item):
+        def done(request, held):
+            item, _ = held  # The input is shared with the request, and must live as long.
             classes[item] = best(request.get_output_tensor(0).data)
 
         self.queue.set_callback(done)
         with ThreadPoolExecutor(CORES) as pool:
             for item, ready in prefetched(paths, pool, 2 * CORES):
-                self.queue.start_async({0: ready}, item, share_inputs=True)
+                self.queue.start_async({0: ready}, (item, ready), share_inputs=True)
         self.queue.wait_all()
         return classes
 
@@ -168,10 +172,33 @@ def libraries():
     return {"ort": ["--ort-library", ort], "openvino": ["--openvino-library", Path(openvino.__file__).parent / "libs"]}
 
 
+class Reference:
+    """The scores of each file, by the plainest loop there is."""
+
+    def __init__(self, model, files):
+        session = onnxruntime.InferenceSession(model)
+        self.scores = [session.run(None, {"image": inputs.tensor(path.read_bytes())})[0][0] for path in files]
+
+    def agree(self, classes, shift=0):
+        """Shares of items whose class is nearly the best one, and the very same, `shift` files further on."""
+        of_item = [self.scores[(item + shift) % len(self.scores)] for item in range(len(classes))]
+        nearly = sum(np.max(s) - s[c] <= NEARLY * np.ptp(s) for s, c in zip(of_item, classes))
+        same = sum(best(s) == c for s, c in zip(of_item, classes))
+        return nearly / len(classes), same / len(classes)
+
+    def check(self, classes, n_items, who):
+        nearly, same = self.agree(classes)
+        if len(classes) != n_items or nearly < NEARLY_MIN or same < SAME_MIN:
+            sys.exit(f"{who}: {len(classes)} of {n_items} items, {nearly:.1%} with a class that is nearly the best, {same:.1%} the same")
+        if self.agree(classes, shift=1)[0] > 0.5:
+            sys.exit(f"{who}: the classes would also pass for those of other items, so that they show nothing")
+
+
 def measure(loops, workload, folder, args):
     files = sorted((folder / workload).iterdir())
     paths = [files[item % len(files)] for item in range(args.items)]
-    times, expected = {loop.name: [] for loop in loops}, None
+    reference = Reference(args.folder / "model.onnx", files)
+    times = {loop.name: [] for loop in loops}
     shares = {loop.name: [] for loop in loops}
     for turn in range(args.rounds + 1):
         for loop in loops:
@@ -183,15 +210,10 @@ def measure(loops, workload, folder, args):
                 classes = loop.run(paths)
                 wall_s = time.perf_counter() - start
             share = others_share(before, cpu())
-            expected = expected or classes
-            agree = sum(a == b for a, b in zip(classes, expected, strict=True)) / args.items
-            if agree < AGREE_MIN:
-                sys.exit(f"{workload}: {loop.name} agrees with {loops[0].name} on {agree:.1%} of the classes only")
+            reference.check(classes, args.items, f"{workload}: {loop.name}")
             if turn > 0:  # The first one warms up.
                 times[loop.name].append(wall_s)
                 shares[loop.name].append(share)
-    if len(set(expected)) < min(10, len(files) // 4):
-        sys.exit(f"{workload}: {len(set(expected))} classes over {len(files)} images tell too little")
     return times, shares
 
 
@@ -244,8 +266,8 @@ def main():
     text = [f"# Engines: Python's best loops beside nbuffer\n\n`{command}`\n"]
     text.append(
         f"{processor()}. onnxruntime {onnxruntime.__version__}, openvino {openvino.__version__.split('-')[0]}. "
-        f"{args.items} items a run, {args.rounds} rounds of all loops in turn after one to warm up; medians. Loops agree on at "
-        f"least {AGREE_MIN:.0%} of the classes in every run. Figures are void where other processes took more than {OTHERS_MAX:.0%} of the CPU."
+        f"{args.items} items a run, {args.rounds} rounds of all loops in turn after one to warm up; medians. In every run each "
+        f"item's class was compared with the scores of a plain loop. Figures are void where other processes took more than {OTHERS_MAX:.0%} of the CPU."
     )
     for workload in args.workload or workloads:
         width, height = workloads[workload]

@@ -5,6 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import onnx
+import onnxruntime
 from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
@@ -84,6 +85,19 @@ def tensor(jpeg):
     return cv2.dnn.blobFromImage(image, 1 / (255 * STD), (SIDE, SIDE), (255 * MEAN,) * 3, swapRB=True)
 
 
+def centred(model, paths):
+    """With random weights all images have nearly the same features: what they share is taken off, so that classes differ."""
+    features = helper.make_tensor_value_info("features", TensorProto.FLOAT, None)
+    model.graph.output.append(features)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    mean = np.mean([session.run(["features"], {"image": tensor(path.read_bytes())})[0][0] for path in paths], axis=0)
+    model.graph.output.remove(features)
+    weights = {weight.name: weight for weight in model.graph.initializer}
+    dense = numpy_helper.to_array(weights["dense.weight"])
+    weights["dense.bias"].CopyFrom(numpy_helper.from_array(-mean @ dense, "dense.bias"))
+    return model
+
+
 class Calibration(CalibrationDataReader):
     def __init__(self, paths):
         self.inputs = iter([{"image": tensor(path.read_bytes())} for path in paths])
@@ -105,11 +119,12 @@ def make(folder: Path, seed: int, n_images: int):
         for idx in range(n_images):
             quality = [cv2.IMWRITE_JPEG_QUALITY, 90]
             cv2.imwrite(str(folder / name / f"{idx:04}.jpg"), photo(random, width, height), quality)
-    onnx.save(Network(seed).model(), folder / "float.onnx")
+    sample = sorted((folder / "small").iterdir())[:16]
+    onnx.save(centred(Network(seed).model(), sample), folder / "float.onnx")
     quantize_static(
         folder / "float.onnx",
         folder / "model.onnx",
-        Calibration(sorted((folder / "small").iterdir())[:16]),
+        Calibration(sample),
         quant_format=QuantFormat.QDQ,
         per_channel=True,
         activation_type=QuantType.QUInt8,
