@@ -262,7 +262,7 @@ def main():
     model, library = args.folder / "model.onnx", libraries()
     loops = [OrtThreads(model), OrtPool(model), Nbuffer("ort", args.nbuffer, model, library["ort"])]
     loops += [OpenVinoQueue(model), Nbuffer("openvino", args.nbuffer, model, library["openvino"])]
-    command = " ".join(["python benchmarks/engines.py", *(word for word in sys.argv[1:] if "/" not in word)])
+    command = " ".join(["python benchmarks/engines.py", *sys.argv[1:]])
     text = [f"# Engines: Python's best loops beside nbuffer\n\n`{command}`\n"]
     text.append(
         f"{processor()}. onnxruntime {onnxruntime.__version__}, openvino {openvino.__version__.split('-')[0]}. "
