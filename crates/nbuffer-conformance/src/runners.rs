@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use nbuffer_onnx::{CpuDevice, Rten};
+use nbuffer_opencl::OpenClDevice;
+use nbuffer_runtime::Device;
 
 use crate::{Forms, Runner};
 
@@ -16,6 +18,7 @@ pub fn all() -> Vec<Runner> {
         sim("metis", true),
         sim("fpga", false),
         sim("gpu", false),
+        opencl(),
     ]
 }
 
@@ -33,6 +36,15 @@ fn sim(profile: &'static str, double_buffer: bool) -> Runner {
     let late = if double_buffer { " late" } else { "" };
     // A lane of Metis is a core; the others have one, which several queues share.
     Runner { lanes_max: 4, double_buffer, ..Runner::new(&format!("sim:{profile}{late}"), open) }
+}
+
+/// The OpenCL device that is chosen where none is named. Its queues tell the device's own times.
+fn opencl() -> Runner {
+    let open = || {
+        let device = OpenClDevice::new("opencl");
+        device.check().map(|()| device)
+    };
+    Runner { lanes_max: 4, ..Runner::new("opencl", open) }
 }
 
 fn graphs() -> PathBuf {

@@ -10,6 +10,7 @@ fn passes(name: &str) {
     let must_be_here = match name {
         "cpu ort" => std::env::var_os("NBUFFER_REQUIRE_ORT").is_some(),
         "cpu openvino" => std::env::var_os("NBUFFER_REQUIRE_OPENVINO").is_some(),
+        "opencl" => std::env::var_os("NBUFFER_REQUIRE_OPENCL").is_some(),
         _ => true,
     };
     assert!(is_here || !must_be_here, "{}", table(&[column]));
@@ -49,4 +50,9 @@ fn simulated_fpga() {
 #[test]
 fn simulated_gpu() {
     passes("sim:gpu");
+}
+
+#[test]
+fn opencl() {
+    passes("opencl");
 }

@@ -26,7 +26,7 @@ pub use lane::{
     Ended, Flight, Lagged, Lane, Open, QueuedLane, Spans,
 };
 pub use model::Model;
-pub use nbuffer_core::schedule::{Sets, Transit};
+pub use nbuffer_core::schedule::{Retry, Sets, Transit};
 pub use pipeline::{
     Canceller, Delivery, HostStages, LaneSnapshot, Observer, Options, Pipeline, Places, Report, SetCounts,
     Snapshot, SourceEnd, StartError, Timing,

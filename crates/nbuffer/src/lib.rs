@@ -24,16 +24,19 @@
 mod answer;
 mod batch;
 mod double_buffer;
+mod fill;
 pub mod image;
 pub mod inputs;
 mod job;
 mod labels;
 pub mod metrics;
+mod npy;
 mod open;
 #[cfg(feature = "otel")]
 pub mod otel;
 pub mod report;
 mod summarise;
+mod synthetic;
 pub mod trace_file;
 
 pub use answer::{Answer, Class, OutputDigest};

@@ -48,6 +48,11 @@ impl Schedule {
         self.window.is_active(sequence)
     }
 
+    /// Items that wait to be begun again, since their lane was lost.
+    pub fn waiting_again(&self) -> usize {
+        self.again.len()
+    }
+
     /// Items by how they ended so far.
     pub fn totals(&self) -> Totals {
         self.totals

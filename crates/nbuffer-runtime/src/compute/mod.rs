@@ -47,13 +47,27 @@ impl Compute {
     pub fn new(model: &Model, engine: &Arc<dyn Engine>) -> Result<Self, DeviceError> {
         match &model.kernel {
             Kernel::Onnx(path) => Compute::of_graph(model, engine.load(path)?, engine.describe()),
-            Kernel::Identity => Compute::of_built_in(model, Source::Identity),
-            Kernel::Checksum => Compute::of_built_in(model, Source::Checksum),
+            _ => Ok(Compute::built_in(model)?.expect("every kernel but a graph is built in")),
+        }
+    }
+
+    /// The values of a kernel that needs no engine; `None` for a graph.
+    ///
+    /// # Errors
+    ///
+    /// When kernel and tensors do not fit, or a program has no form for the CPU ([`DeviceError::Graph`]).
+    pub fn built_in(model: &Model) -> Result<Option<Self>, DeviceError> {
+        let source = match &model.kernel {
+            Kernel::Onnx(_) => return Ok(None),
+            Kernel::Identity => Source::Identity,
+            Kernel::Checksum => Source::Checksum,
             Kernel::Program(program) => {
                 let form = program.cpu.ok_or_else(|| GraphError::NoCpuForm { model: model.name.clone() })?;
-                Compute::of_built_in(model, Source::Program(Arc::clone(program), form))
+                Source::Program(Arc::clone(program), form)
             }
-        }
+        };
+        model.check_kernel()?;
+        Ok(Some(Compute { inputs: model.inputs.clone(), outputs: model.outputs.clone(), source }))
     }
 
     fn of_graph(model: &Model, graph: Arc<dyn Graph>, engine: String) -> Result<Self, DeviceError> {
@@ -64,11 +78,6 @@ impl Compute {
             edges::agreed(model, graph.as_ref())?
         };
         Ok(Compute { inputs, outputs, source: Source::Graph { graph, engine } })
-    }
-
-    fn of_built_in(model: &Model, source: Source) -> Result<Self, DeviceError> {
-        model.check_kernel()?;
-        Ok(Compute { inputs: model.inputs.clone(), outputs: model.outputs.clone(), source })
     }
 
     /// Inputs of one call. Where a graph computes them, they carry the graph's names.

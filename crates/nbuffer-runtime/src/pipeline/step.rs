@@ -80,7 +80,10 @@ impl<H: HostStages> Shared<H> {
 
     fn preprocess<'a>(self: &'a Arc<Self>, mut crew: Guard<'a, H>, slot: Slot) -> Guard<'a, H> {
         let state = &mut crew.state;
-        let item = state.held.take().expect("an item is preprocessed after it was taken");
+        let Some(item) = state.item(slot.sequence()) else {
+            state.not_kept(slot);
+            return crew;
+        };
         let timed = state.passages.of(slot.sequence()).taken_at.is_some();
         let input = &mut state.rings[slot.lane()].inputs[slot.set()];
         let mut input = input.take().expect("a free set is in its ring");
@@ -91,11 +94,21 @@ impl<H: HostStages> Shared<H> {
                 return crew;
             }
         };
+        let keeps = state.keeps;
         if let Some(tracer) = &mut state.tracer {
             tracer.host_begins(slot, Stage::Preprocess);
         }
-        let step = || self.stages.preprocess(item, &mut input);
+        let mut kept = None;
+        let step = || {
+            if keeps {
+                kept = self.stages.keep(&item);
+            }
+            self.stages.preprocess(item, &mut input)
+        };
         let (mut crew, ended, stamps) = self.unlocked(crew, Kind::Preprocess, timed, step);
+        if keeps {
+            crew.state.passages.of(slot.sequence()).kept = kept;
+        }
         crew.state.preprocessed(slot, input, ended.into(), stamps);
         crew
     }
