@@ -13,6 +13,7 @@ pub fn all() -> Vec<Runner> {
     vec![
         cpu("rten"),
         cpu("ort"),
+        cpu("openvino"),
         sim("metis", false),
         sim("metis", true),
         sim("fpga", false),
@@ -21,7 +22,8 @@ pub fn all() -> Vec<Runner> {
     ]
 }
 
-/// The host with this engine, which computes graphs. `ort` is here where `ORT_DYLIB_PATH` names its library.
+/// The host with this engine, which computes graphs. `ort` is here where `ORT_DYLIB_PATH` names its library,
+/// `openvino` where `OPENVINO_DYLIB_PATH` does.
 fn cpu(engine: &'static str) -> Runner {
     let open = move || nbuffer_onnx::engine(engine, None).map(|engine| CpuDevice::new(engine, 1));
     let forms = Forms::Graphs(graphs());

@@ -152,6 +152,11 @@ pub trait Program: Send + Sync {
     /// Bytes the model itself takes on the device, without any buffer set.
     fn model_bytes(&self) -> u64;
 
+    /// How many cores of this machine a lane computes on while it is at work; 0 when the device has its own.
+    fn cores_per_lane(&self) -> usize {
+        0
+    }
+
     /// Opens one lane, with the memory its buffer sets come from.
     ///
     /// # Errors

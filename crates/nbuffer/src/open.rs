@@ -1,5 +1,6 @@
 //! Devices by name.
 
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,7 +26,8 @@ pub enum OpenError {
     Engine(#[from] EngineError),
 }
 
-/// The names [`device`] takes. What is to be filled in is in capitals.
+/// The names [`device`] takes. What is to be filled in is in capitals. `cpu:THREADS` is the CPU with so many threads for
+/// each lane.
 pub fn known_devices() -> Vec<String> {
     let simulated = nbuffer_sim::built_in().map(|name| format!("sim:{name}"));
     let mut known: Vec<String> = std::iter::once("cpu".to_owned()).chain(simulated).collect();
@@ -39,12 +41,19 @@ pub fn known_devices() -> Vec<String> {
 
 /// The device of this name, computing values with `engine`.
 ///
+/// `cpu` has a lane of one thread for each core, which gives the most items a second; `cpu:2` has lanes of two threads,
+/// and half as many.
+///
 /// # Errors
 ///
 /// When there is no such device, or its profile does not load.
 pub fn device(name: &str, engine: &Arc<dyn Engine>) -> Result<Box<dyn Device>, OpenError> {
     match name.split_once(':') {
         None if name == "cpu" => Ok(Box::new(CpuDevice::new(Arc::clone(engine), 1))),
+        Some(("cpu", threads)) if threads.parse::<NonZero<usize>>().is_ok() => {
+            let threads = threads.parse::<NonZero<usize>>().map_or(1, NonZero::get);
+            Ok(Box::new(CpuDevice::new(Arc::clone(engine), threads)))
+        }
         #[cfg(feature = "metis")]
         None if name == "metis" => Ok(Box::new(nbuffer_axruntime::AxDevice::new(None, None))),
         #[cfg(feature = "metis")]

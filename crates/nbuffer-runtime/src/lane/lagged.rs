@@ -50,8 +50,8 @@ impl<C: DeviceCall> BlockingLane<InputSet, OutputSet> for Lagged<C> {
         self.lag
     }
 
-    fn computes(&self) -> bool {
-        self.call.computes()
+    fn cores(&self) -> usize {
+        self.call.cores()
     }
 
     fn call(&mut self, flight: Option<Flight<InputSet, OutputSet>>) -> Called<InputSet, OutputSet> {

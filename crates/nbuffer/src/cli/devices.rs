@@ -1,24 +1,23 @@
 //! `nbuffer devices`: what is here, what is not and why.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use nbuffer::{Device, Engine};
 
+use super::engine::Libraries;
 use super::{Status, emit};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// ONNX Runtime library to look at [default: $ORT_DYLIB_PATH]
-    #[arg(long, value_name = "FILE")]
-    ort_library: Option<PathBuf>,
+    #[command(flatten)]
+    libraries: Libraries,
 }
 
 pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     let mut out = String::new();
     say!(out, "engines");
     for name in nbuffer_onnx::ENGINES {
-        match nbuffer_onnx::engine(name, args.ort_library.as_deref()) {
+        match args.libraries.engine(name) {
             Ok(engine) => say!(out, "  {name:<14}{}", engine.describe()),
             Err(error) => say!(out, "  {name:<14}not here: {error}"),
         }
