@@ -20,15 +20,24 @@ pub enum OpenError {
     /// A simulated device's profile does not load.
     #[error(transparent)]
     Profile(#[from] ProfileError),
+    /// A CUDA device is named in another way.
+    #[cfg(feature = "cuda")]
+    #[error(transparent)]
+    Cuda(#[from] nbuffer_cuda::NameError),
     /// The engine is not here.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
-/// The names [`device`] takes, the last one a pattern.
+/// The names [`device`] takes; one with `FILE` in it is a pattern. A `cuda` takes a number, and `,graph`.
 pub fn known_devices() -> Vec<String> {
     let simulated = nbuffer_sim::built_in().map(|name| format!("sim:{name}"));
-    std::iter::once("cpu".to_owned()).chain(simulated).chain(["sim:FILE.toml".to_owned()]).collect()
+    let cuda = cfg!(feature = "cuda").then(|| "cuda".to_owned());
+    std::iter::once("cpu".to_owned())
+        .chain(simulated)
+        .chain(["sim:FILE.toml".to_owned()])
+        .chain(cuda)
+        .collect()
 }
 
 /// The device of this name, computing values with `engine`.
@@ -45,6 +54,8 @@ pub fn device(name: &str, engine: &Arc<dyn Engine>) -> Result<Box<dyn Device>, O
         {
             Ok(Box::new(nbuffer_sim::open(profile, Arc::clone(engine))?))
         }
+        #[cfg(feature = "cuda")]
+        _ if name.starts_with("cuda") => Ok(Box::new(nbuffer_cuda::CudaDevice::new(name)?)),
         _ => Err(OpenError::Unknown { name: name.to_owned() }),
     }
 }
