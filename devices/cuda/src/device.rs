@@ -106,6 +106,16 @@ impl CudaDevice {
     }
 }
 
+impl CudaDevice {
+    /// Loads what a model computes.
+    pub(crate) fn load(&self, model: &Model) -> Result<(Arc<Context>, Work), DeviceError> {
+        self.check()?;
+        let context = self.context()?;
+        let work = Work::of(model, &self.name, &context)?;
+        Ok((context, work))
+    }
+}
+
 fn look_at(ordinal: u16, driver: i32) -> Result<Found, Failure> {
     let gpu = gpu(ordinal)?;
     Ok(Found {
@@ -168,9 +178,7 @@ impl Device for CudaDevice {
     fn prepare(&self, model: &Arc<Model>, lanes: usize) -> Result<Arc<dyn Program>, DeviceError> {
         // Lanes share the GPU; there is no limit to how many.
         let _ = lanes;
-        self.check()?;
-        let context = self.context()?;
-        let work = Work::of(model, &self.name, &context)?;
+        let (context, work) = self.load(model)?;
         let prepared = Prepared { device: self.name.clone(), context, work, graphs: self.graphs };
         let how = if self.graphs { "each item launched as a CUDA graph" } else { "three streams" };
         let remark = format!("{}: {}; {how}", self.name, self.find()?.describe());

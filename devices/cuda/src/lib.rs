@@ -16,8 +16,10 @@ mod device;
 mod driver;
 mod lane;
 mod nvrtc;
+mod probe;
 mod program;
 mod waiters;
 mod work;
 
 pub use device::{CudaDevice, NameError};
+pub use probe::{Probe, Rates};

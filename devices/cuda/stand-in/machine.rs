@@ -264,7 +264,7 @@ fn run(op: &Op) -> Result<(), u32> {
             }
             let start = Instant::now();
             function.run(arguments, *work_items)?;
-            last_until(start, *work_items as f64 * speed().kernel_ns);
+            last_until(start, *work_items as f64 * speed().kernel_ns * function.effort(arguments));
             Ok(())
         }
         Op::Wait(event, number) => event.wait_for(*number),

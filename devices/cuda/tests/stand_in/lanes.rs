@@ -118,8 +118,7 @@ fn sets_start_as_zeros() {
 #[test]
 fn identity_is_a_copy_on_the_device() {
     with_stand_in("lanes::identity_is_a_copy_on_the_device", &[], || {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/copy");
-        let model = nbuffer_runtime::Model::open(folder).unwrap();
+        let model = nbuffer_runtime::Model::open(fixture::models().join("copy")).unwrap();
         for device in ["cuda", "cuda,graph"] {
             let program = CudaDevice::new(device).unwrap().prepare(&model.clone().into(), 1).unwrap();
             let mut lane = ByHand::open(&*program);
