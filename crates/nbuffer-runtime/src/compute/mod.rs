@@ -48,11 +48,7 @@ impl Compute {
             Kernel::Identity => Compute::of_built_in(model, Source::Identity),
             Kernel::Checksum => Compute::of_built_in(model, Source::Checksum),
             Kernel::Program(program) => {
-                let model_name = || model.name.clone();
-                let form = program.cpu.ok_or_else(|| GraphError::NoCpuForm { model: model_name() })?;
-                program.check(&model.inputs, &model.outputs).map_err(|(field, problem)| {
-                    GraphError::Program { model: model_name(), field, problem }
-                })?;
+                let form = program.cpu.ok_or_else(|| GraphError::NoCpuForm { model: model.name.clone() })?;
                 Compute::of_built_in(model, Source::Program(Arc::clone(program), form))
             }
         }
@@ -69,11 +65,7 @@ impl Compute {
     }
 
     fn of_built_in(model: &Model, source: Source) -> Result<Self, DeviceError> {
-        // A model put together by hand has not been through `Model::open`.
-        model
-            .kernel
-            .check_sizes(&model.inputs, &model.outputs)
-            .map_err(|problem| GraphError::BuiltIn { model: model.name.clone(), problem })?;
+        model.check_kernel()?;
         Ok(Compute { inputs: model.inputs.clone(), outputs: model.outputs.clone(), source })
     }
 

@@ -56,6 +56,7 @@ use std::sync::Arc;
 
 use nbuffer_core::tensor::TensorInfo;
 
+use crate::compute::GraphError;
 pub use error::{FieldProblem, ModelError};
 pub use labels::read_labels;
 pub use program::{Argument, Code, CpuForm, DeviceCode, KernelProgram};
@@ -165,6 +166,26 @@ impl Model {
             return plain_onnx(path, &metadata);
         }
         Err(ModelError::NotAModel { path: path.to_path_buf() })
+    }
+
+    /// Whether the kernel fits the tensors. A device that runs a program checks this when it prepares a model, since one
+    /// that was put together by hand has not been through [`Model::open`]; whether a graph fits is seen by its engine.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit.
+    pub fn check_kernel(&self) -> Result<(), GraphError> {
+        let model = || self.name.clone();
+        if let Kernel::Program(program) = &self.kernel {
+            let checked = program.check(&self.inputs, &self.outputs);
+            return checked.map_err(|(field, problem)| GraphError::Program {
+                model: model(),
+                field,
+                problem,
+            });
+        }
+        let checked = self.kernel.check_sizes(&self.inputs, &self.outputs);
+        checked.map_err(|problem| GraphError::BuiltIn { model: model(), problem })
     }
 
     /// The path of the graph, where there is one.
