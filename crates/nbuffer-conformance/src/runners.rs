@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use nbuffer_cuda::CudaDevice;
 use nbuffer_onnx::{CpuDevice, Rten};
+use nbuffer_runtime::{BoxError, Device};
 
 use crate::{Forms, Runner};
 
@@ -15,6 +17,8 @@ pub fn all() -> Vec<Runner> {
         sim("metis", true),
         sim("fpga", false),
         sim("gpu", false),
+        cuda("cuda"),
+        cuda("cuda,graph"),
     ]
 }
 
@@ -31,6 +35,16 @@ fn sim(profile: &'static str, double_buffer: bool) -> Runner {
     let late = if double_buffer { " late" } else { "" };
     // A lane of Metis is a core; the others have one, which several queues share.
     Runner { lanes_max: 4, double_buffer, ..Runner::new(&format!("sim:{profile}{late}"), open) }
+}
+
+/// The first NVIDIA GPU, on streams or with graphs.
+fn cuda(name: &'static str) -> Runner {
+    let open = move || {
+        let device = CudaDevice::new(name)?;
+        device.check()?;
+        Ok::<_, BoxError>(device)
+    };
+    Runner { lanes_max: 4, ..Runner::new(name, open) }
 }
 
 fn graphs() -> PathBuf {

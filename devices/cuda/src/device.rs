@@ -110,6 +110,8 @@ impl CudaDevice {
     /// Loads what a model computes.
     pub(crate) fn load(&self, model: &Model) -> Result<(Arc<Context>, Work), DeviceError> {
         self.check()?;
+        // A model put together by hand has not been through `Model::open`.
+        model.check_kernel()?;
         let context = self.context()?;
         let work = Work::of(model, &self.name, &context)?;
         Ok((context, work))

@@ -8,3 +8,4 @@ mod errors;
 mod fixture;
 mod lanes;
 mod pipelines;
+mod suite;
