@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use nbuffer_cuda::CudaDevice;
 use nbuffer_onnx::{CpuDevice, Rten};
 use nbuffer_opencl::OpenClDevice;
-use nbuffer_runtime::Device;
+use nbuffer_runtime::{BoxError, Device};
 
 use crate::{Forms, Runner};
 
@@ -19,6 +20,8 @@ pub fn all() -> Vec<Runner> {
         sim("fpga", false),
         sim("gpu", false),
         opencl(),
+        cuda("cuda"),
+        cuda("cuda,graph"),
     ]
 }
 
@@ -45,6 +48,16 @@ fn opencl() -> Runner {
         device.check().map(|()| device)
     };
     Runner { lanes_max: 4, ..Runner::new("opencl", open) }
+}
+
+/// The first NVIDIA GPU, on streams or with graphs.
+fn cuda(name: &'static str) -> Runner {
+    let open = move || {
+        let device = CudaDevice::new(name)?;
+        device.check()?;
+        Ok::<_, BoxError>(device)
+    };
+    Runner { lanes_max: 4, ..Runner::new(name, open) }
 }
 
 fn graphs() -> PathBuf {

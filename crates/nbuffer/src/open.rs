@@ -21,17 +21,23 @@ pub enum OpenError {
     /// A simulated device's profile does not load.
     #[error(transparent)]
     Profile(#[from] ProfileError),
+    /// A CUDA device is named in another way.
+    #[cfg(feature = "cuda")]
+    #[error(transparent)]
+    Cuda(#[from] nbuffer_cuda::NameError),
     /// The engine is not here.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
 /// The names [`device`] takes. What is to be filled in is in capitals. `cpu:THREADS` is the CPU with so many threads for
-/// each lane.
+/// each lane; a `cuda` takes a number, and `,graph`.
 pub fn known_devices() -> Vec<String> {
     let simulated = nbuffer_sim::built_in().map(|name| format!("sim:{name}"));
     let mut known: Vec<String> = std::iter::once("cpu".to_owned()).chain(simulated).collect();
     known.push("sim:FILE.toml".to_owned());
+    #[cfg(feature = "cuda")]
+    known.push("cuda".to_owned());
     #[cfg(feature = "metis")]
     known.extend(["metis".to_owned(), "metis:NAME".to_owned()]);
     #[cfg(feature = "opencl")]
@@ -70,6 +76,8 @@ pub fn device(name: &str, engine: &Arc<dyn Engine>) -> Result<Box<dyn Device>, O
         _ if name == "opencl" || name.starts_with("opencl:") => {
             Ok(Box::new(nbuffer_opencl::OpenClDevice::new(name)))
         }
+        #[cfg(feature = "cuda")]
+        _ if name.starts_with("cuda") => Ok(Box::new(nbuffer_cuda::CudaDevice::new(name)?)),
         _ => Err(OpenError::Unknown { name: name.to_owned() }),
     }
 }

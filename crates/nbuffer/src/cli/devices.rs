@@ -38,8 +38,10 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
             continue;
         }
         let device: Box<dyn Device> = nbuffer::device(&name, &engine)?;
+        let checked = device.check();
+        // Some devices know what they are only once they have been looked for.
         let info = device.info();
-        match device.check() {
+        match checked {
             Ok(()) => {
                 let memory =
                     info.memory_bytes.map_or(String::new(), |bytes| format!(", {} MiB", bytes >> 20));
