@@ -59,6 +59,20 @@ pub enum JobError {
         /// How many inputs it has.
         inputs: usize,
     },
+    /// A model of several items a call, with a tensor that cannot be shared out among them.
+    #[error(
+        "model `{model}`: a call takes {batch} items, and tensor `{tensor}` of shape {shape:?} has no equal part for each: its first dimension must be the batch, unpadded"
+    )]
+    Batch {
+        /// The model.
+        model: String,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// Items of one call.
+        batch: usize,
+    },
     /// The model's outputs cannot be described for a single item.
     #[error("model `{model}`: {source}")]
     Outputs {

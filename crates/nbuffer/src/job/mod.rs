@@ -1,9 +1,8 @@
-//! A model, devices and a stream of images, put together and run.
+//! A model, devices and a stream of items, put together and run.
 
 mod error;
 mod running;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,16 +12,16 @@ use nbuffer_core::summary::ChosenBy;
 use nbuffer_core::tensor::TensorInfo;
 use nbuffer_core::tune::Goals;
 use nbuffer_runtime::{
-    Device, DeviceError, DeviceInfo, InputSet, Lane, LaneOptions, Model, Options, OutputSet, Pipeline,
-    Program,
+    Arrivals, Device, DeviceError, DeviceInfo, InputSet, Lane, LaneOptions, Model, Options, OutputSet,
+    Pipeline, Program,
 };
 
 pub use self::error::JobError;
-pub use self::running::{Failure, Finished, Running};
+pub use self::running::{Cause, Failure, Finished, Running};
 use crate::answer::Reader;
-use crate::batch::{ImageStages, OnTheWay};
+use crate::batch::{Batched, ItemStages, OnTheWay};
 use crate::double_buffer::probe;
-use crate::image::ImagePreprocess;
+use crate::image::{ImagePreprocess, ImageStages};
 
 /// How many buffer sets a lane gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,19 +87,21 @@ struct Part {
     why_double_buffer: Option<String>,
 }
 
-/// A job that is set up and checked: the model is on its devices, and nothing has run.
-pub struct Job {
+/// A job that is set up and checked: the model is on its devices, and nothing has run. It may run any number of times.
+///
+/// Items and results are those of its stages: image files and answers unless others are [given](Job::with_stages).
+pub struct Job<S = ImageStages> {
     model: Arc<Model>,
     parts: Vec<Part>,
     batch: usize,
-    stages: ImageStages,
+    stages: Arc<S>,
     options: Options,
     buffering: Buffering,
     latency_max: Option<Duration>,
 }
 
 impl Job {
-    /// Prepares `model` on `devices`.
+    /// Prepares `model` on `devices` for images.
     ///
     /// # Errors
     ///
@@ -110,6 +111,53 @@ impl Job {
         devices: &[Box<dyn Device>],
         settings: &Settings,
     ) -> Result<Self, JobError> {
+        Job::with_stages(model, devices, settings, |program, batch| {
+            let [input] = program.inputs() else {
+                let inputs = program.inputs().len();
+                return Err(JobError::Inputs { model: model.name.clone(), inputs });
+            };
+            let declared = model.preprocess.as_ref().map(|p| (p.mean, p.std));
+            let (mean, std) = settings.normalise.or(declared).unwrap_or(([0.0; 3], [1.0; 3]));
+            let image = ImagePreprocess::new(input, mean, std)?;
+            let labels = settings.labels.as_ref().or(model.labels.as_ref());
+            let reader = Reader::new(program.outputs(), batch, labels.map(Vec::as_slice))
+                .map_err(|source| JobError::Outputs { model: model.name.clone(), source })?;
+            // Those of the model itself were checked when it was opened.
+            if let Some(given) = &settings.labels
+                && reader.classes() != Some(given.len())
+            {
+                let (model, found, classes) = (model.name.clone(), given.len(), reader.classes());
+                return Err(JobError::Labels { model, found, classes });
+            }
+            Ok(ImageStages { image, reader })
+        })
+    }
+}
+
+impl<S: ItemStages> Job<S> {
+    /// Prepares `model` on `devices` for items of any kind. `stages` is given the prepared model and how many items a
+    /// call takes.
+    ///
+    /// # Errors
+    ///
+    /// See [`JobError`], or what `stages` says; nothing has run then.
+    pub fn with_stages<E: From<JobError>>(
+        model: &Arc<Model>,
+        devices: &[Box<dyn Device>],
+        settings: &Settings,
+        stages: impl FnOnce(&dyn Program, usize) -> Result<S, E>,
+    ) -> Result<Self, E> {
+        let (parts, batch) = Self::prepare(model, devices, settings)?;
+        let stages = Arc::new(stages(&*parts[0].program, batch)?);
+        Ok(Self::set_up(model, parts, batch, stages, settings)?)
+    }
+
+    /// The model on each device, and how many items a call takes.
+    fn prepare(
+        model: &Arc<Model>,
+        devices: &[Box<dyn Device>],
+        settings: &Settings,
+    ) -> Result<(Vec<Part>, usize), JobError> {
         let parts = devices.iter().map(|device| Part::new(model, &**device, settings));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
         let first = parts.first().ok_or(JobError::NoDevice)?;
@@ -120,24 +168,28 @@ impl Job {
                 return Err(JobError::Mixed { first, other });
             }
         }
-        let [input] = first.program.inputs() else {
-            return Err(JobError::Inputs { model: model.name.clone(), inputs: first.program.inputs().len() });
+        let batch = first.program.inputs().first().and_then(|input| input.shape().first());
+        let batch = batch.copied().unwrap_or(1).max(1);
+        // Each item has its part of every tensor.
+        let whole = |tensor: &&TensorInfo| {
+            tensor.size().is_multiple_of(batch)
+                && tensor.padding().first().is_none_or(|&first| first == (0, 0))
         };
-        let batch = input.shape().first().copied().unwrap_or(1);
-        let declared = model.preprocess.as_ref().map(|p| (p.mean, p.std));
-        let (mean, std) = settings.normalise.or(declared).unwrap_or(([0.0; 3], [1.0; 3]));
-        let image = ImagePreprocess::new(input, mean, std)?;
-        let labels = settings.labels.as_ref().or(model.labels.as_ref());
-        let reader = Reader::new(first.program.outputs(), batch, labels.map(Vec::as_slice))
-            .map_err(|source| JobError::Outputs { model: model.name.clone(), source })?;
-        // Those of the model itself were checked when it was opened.
-        if let Some(given) = &settings.labels
-            && reader.classes() != Some(given.len())
-        {
-            let (model, found, classes) = (model.name.clone(), given.len(), reader.classes());
-            return Err(JobError::Labels { model, found, classes });
+        let tensors = || first.program.inputs().iter().chain(first.program.outputs());
+        if let Some(odd) = tensors().find(|tensor| batch > 1 && !whole(tensor)) {
+            let (model, tensor) = (model.name.clone(), odd.name().to_owned());
+            return Err(JobError::Batch { model, tensor, shape: odd.shape().to_vec(), batch });
         }
+        Ok((parts, batch))
+    }
 
+    fn set_up(
+        model: &Arc<Model>,
+        parts: Vec<Part>,
+        batch: usize,
+        stages: Arc<S>,
+        settings: &Settings,
+    ) -> Result<Self, JobError> {
         if settings.latency_max.is_some() && settings.buffering != Buffering::Auto {
             return Err(JobError::Latency);
         }
@@ -152,7 +204,7 @@ impl Job {
         let mut job = Job {
             model: Arc::clone(model),
             batch,
-            stages: ImageStages { image, reader },
+            stages,
             options,
             buffering: settings.buffering,
             latency_max: settings.latency_max,
@@ -161,6 +213,21 @@ impl Job {
         job.check_memory()?;
         job.options.tune = job.goals(settings.host_threads.is_none());
         Ok(job)
+    }
+
+    /// Inputs of one call.
+    pub fn inputs(&self) -> &[TensorInfo] {
+        self.parts[0].program.inputs()
+    }
+
+    /// Outputs of one call.
+    pub fn outputs(&self) -> &[TensorInfo] {
+        self.parts[0].program.outputs()
+    }
+
+    /// How many items a call takes.
+    pub fn batch(&self) -> usize {
+        self.batch
     }
 
     fn lanes(&self) -> usize {
@@ -200,12 +267,31 @@ impl Job {
         }
     }
 
-    /// Runs the job over `images`.
+    /// Runs the job over `items`. A last call may have fewer of them than a call takes.
     ///
     /// # Errors
     ///
-    /// When a lane or a buffer set cannot be opened, or a count is out of range. No image has been taken then.
-    pub fn run(self, images: impl Iterator<Item = Arc<Path>> + Send + 'static) -> Result<Running, JobError> {
+    /// When a lane or a buffer set cannot be opened, or a count is out of range. No item has been taken then.
+    pub fn run(&self, items: impl Iterator<Item = S::Item> + Send + 'static) -> Result<Running<S>, JobError> {
+        let (mut items, batch) = (items, self.batch);
+        self.run_calls(move || items.by_ref().take(batch).collect())
+    }
+
+    /// Runs the job over items that come by themselves. Each call takes those that are there: none is held back until
+    /// there are enough for a full call.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_live(&self, mut items: Arrivals<S::Item>) -> Result<Running<S>, JobError> {
+        let batch = self.batch;
+        self.run_calls(move || items.next_up_to(batch))
+    }
+
+    fn run_calls(
+        &self,
+        calls: impl FnMut() -> Vec<S::Item> + Send + 'static,
+    ) -> Result<Running<S>, JobError> {
         // Counts are refused before memory is asked for by them.
         let lane = |lag| nbuffer_core::schedule::LaneConfig { sets: self.options.sets, lag };
         let lanes = vec![lane(0); self.lanes()];
@@ -219,7 +305,8 @@ impl Job {
             }
         }
         let on_the_way = OnTheWay::default();
-        let source = on_the_way.batches(images, self.batch);
+        let source = on_the_way.note(calls);
+        let stages = Batched { stages: Arc::clone(&self.stages), batch: self.batch };
         let facts = Facts {
             model: self.model.name.clone(),
             devices: self.parts.iter().map(|part| part.info.name.clone()).collect(),
@@ -241,10 +328,10 @@ impl Job {
             setting: self.setting(),
             duplex: self.parts.iter().map(|part| (part.lanes, part.duplex())).collect(),
         };
-        let pipeline = Pipeline::start(source, self.stages, lanes, &self.options)?;
+        let pipeline = Pipeline::start(source, stages, lanes, &self.options)?;
         facts.tell(&self.options);
-        let programs = self.parts.into_iter().map(|part| part.program).collect();
-        Ok(Running::new(pipeline, on_the_way, facts, programs))
+        let programs = self.parts.iter().map(|part| Arc::clone(&part.program)).collect();
+        Ok(Running::new(pipeline, on_the_way, facts, Arc::clone(&self.stages), programs))
     }
 
     /// What a plan needs to know beside the measured times; with several devices there is no single plan.
@@ -281,7 +368,7 @@ impl Job {
     }
 }
 
-impl std::fmt::Debug for Job {
+impl<S> std::fmt::Debug for Job<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Job").field("model", &self.model.name).field("options", &self.options).finish()
     }
