@@ -21,8 +21,12 @@
 //! [`Job`] puts a model, a device and a folder of images together, as the command line does;
 //! [`Pipeline`] is the general form, for any lanes and any stages.
 
+// The command line uses what users of this crate use, by the same names.
+extern crate self as nbuffer;
+
 mod answer;
 mod batch;
+pub mod cli;
 mod double_buffer;
 pub mod image;
 pub mod inputs;
