@@ -2,4 +2,21 @@
 
 from nbuffer._native import __version__ as __version__
 
-__all__ = ["__version__"]
+from nbuffer._errors import ItemCancelled, ItemDropped, ItemError, StreamError
+from nbuffer._pipeline import ImagePreprocess, Pipeline
+from nbuffer._plan import Plan, plan, simulate
+from nbuffer._report import Report
+
+__all__ = [
+    "ImagePreprocess",
+    "ItemCancelled",
+    "ItemDropped",
+    "ItemError",
+    "Pipeline",
+    "Plan",
+    "Report",
+    "StreamError",
+    "__version__",
+    "plan",
+    "simulate",
+]

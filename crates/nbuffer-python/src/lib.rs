@@ -1,6 +1,7 @@
 //! The native module of nbuffer's Python package: what Python needs to reach the Rust crates, and no more.
 
 mod command;
+mod pipeline;
 
 use pyo3::prelude::*;
 
@@ -10,6 +11,8 @@ mod _native {
 
     #[pymodule_export]
     use crate::command::main;
+    #[pymodule_export]
+    use crate::pipeline::{NativePipeline, Report, Running, plan, simulate};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

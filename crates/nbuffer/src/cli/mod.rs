@@ -18,6 +18,7 @@ macro_rules! tell {
     };
 }
 
+mod asked;
 mod bench;
 mod chart;
 mod devices;
@@ -41,6 +42,9 @@ mod workload;
 
 use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
+
+pub use asked::{Simulated, planned, simulated};
+pub use table::closing;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};

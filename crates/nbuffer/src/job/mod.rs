@@ -168,8 +168,11 @@ impl<S: ItemStages> Job<S> {
                 return Err(JobError::Mixed { first, other });
             }
         }
-        let batch = first.program.inputs().first().and_then(|input| input.shape().first());
-        let batch = batch.copied().unwrap_or(1).max(1);
+        // A tensor of one dimension is one item's.
+        let batch = match first.program.inputs().first().map(TensorInfo::shape) {
+            Some([batch, _, ..]) => (*batch).max(1),
+            _ => 1,
+        };
         // Each item has its part of every tensor.
         let whole = |tensor: &&TensorInfo| {
             tensor.size().is_multiple_of(batch)
@@ -223,6 +226,11 @@ impl<S: ItemStages> Job<S> {
     /// Outputs of one call.
     pub fn outputs(&self) -> &[TensorInfo] {
         self.parts[0].program.outputs()
+    }
+
+    /// Its stages.
+    pub fn stages(&self) -> &S {
+        &self.stages
     }
 
     /// How many items a call takes.
