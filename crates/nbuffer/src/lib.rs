@@ -33,6 +33,7 @@ pub mod inputs;
 mod job;
 mod labels;
 pub mod metrics;
+pub mod objects;
 mod open;
 #[cfg(feature = "otel")]
 pub mod otel;
@@ -45,5 +46,6 @@ pub use batch::ItemStages;
 pub use job::{Buffering, Cause, Failure, Finished, Job, JobError, Running, Settings};
 pub use labels::class_of_folder;
 pub use nbuffer_core::{downtime, measure, plan, schedule, summary, tensor, trace, tune, virtual_time};
+pub use nbuffer_onnx::{ENGINES, engine};
 pub use nbuffer_runtime::*;
 pub use open::{OpenError, device, known_devices};
