@@ -32,7 +32,7 @@ class Worker(threading.Thread):
             self.done.put(outputs)
 
 
-with nbuffer.Context(device=device) as context:
+with nbuffer.Context(device) as context:
     model = context.load_model(model_path / "model.json")
     [info] = model.inputs()
     shapes = [output.shape for output in model.outputs()]

@@ -87,7 +87,7 @@ def timed(results: Iterator[tuple[int, list[np.ndarray]]]) -> tuple[list[tuple[i
     return seen, count / (time.perf_counter() - start)
 
 
-with nbuffer.Context(device=device) as context:
+with nbuffer.Context(device) as context:
     model = context.load_model(model_path / "model.json")
     [info] = model.inputs()
     shapes = [output.shape for output in model.outputs()]

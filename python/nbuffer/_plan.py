@@ -16,7 +16,7 @@ from nbuffer import _native
 from nbuffer._report import Buffers, Report, _pick
 
 if TYPE_CHECKING:
-    import pandas
+    import pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 Time = float | str
 """Seconds, or a text with a unit: `0.004` or `"4ms"`."""
@@ -67,11 +67,11 @@ class Plan:
             "stages": MappingProxyType({name: stage["mean_s"] for name, stage in summary["stages"].items()}),
             "summary": MappingProxyType(summary),
         }
-        return _pick(cls, facts)  # type: ignore[no-any-return]
+        return _pick(cls, facts)
 
     def to_pandas(self) -> pandas.DataFrame:
         """One row, so that plans of several settings can be put together with `pandas.concat`."""
-        import pandas
+        import pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
         row = {
             "lanes": self.lanes,

@@ -7,14 +7,16 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from nbuffer import _native
+from nbuffer._native import Report as NativeReport
 
 if TYPE_CHECKING:
     import os
 
-    import pandas
+    import pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]
+
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,10 +116,10 @@ class Report:
     likely_cause: str | None
     remarks: tuple[str, ...]
     summary: Mapping[str, Any] = dataclasses.field(repr=False, compare=False)
-    _native: _native.Report = dataclasses.field(repr=False, compare=False)
+    _native: NativeReport = dataclasses.field(repr=False, compare=False)
 
     @classmethod
-    def _of(cls, native: _native.Report, dropped: int = 0) -> Report:
+    def _of(cls, native: NativeReport, dropped: int = 0) -> Report:
         summary = json.loads(native.json())
         kernel = summary.get("kernel")
         plan = summary.get("plan")
@@ -151,7 +153,7 @@ class Report:
     def to_pandas(self) -> pandas.DataFrame:
         """What each item did when, a row a step: item, stage, unit, lane, start_s, end_s. Of a long stream the beginning
         and the end."""
-        import pandas
+        import pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
         table = pandas.DataFrame(self._native.spans(), columns=["item", "stage", "unit", "lane", "start_s", "end_s"])
         table[["start_s", "end_s"]] /= 1e9
@@ -177,6 +179,7 @@ def _reached(plan: Mapping[str, Any]) -> Reached:
     )
 
 
-def _pick(kind: Any, values: Mapping[str, Any]) -> Any:
+def _pick(kind: type[T], values: Mapping[str, Any]) -> T:
     """A dataclass of the values it has fields for: a summary may have more."""
-    return kind(**{field.name: values[field.name] for field in dataclasses.fields(kind)})
+    fields: Any = kind
+    return kind(**{field.name: values[field.name] for field in dataclasses.fields(fields)})

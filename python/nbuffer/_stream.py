@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
+import itertools
 import weakref
+from collections.abc import Callable, Iterator
 from types import TracebackType
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from nbuffer import _native
 from nbuffer._errors import ItemCancelled, ItemError, StreamError
 from nbuffer._report import Report
+
+T = TypeVar("T")
 
 
 class Last:
@@ -153,11 +157,15 @@ class Run:
             self.close()
 
 
-async def next_in_thread(iterator: Any) -> Any:
+async def next_in_thread(iterator: Iterator[T]) -> T:
     """The next of an iterator that may block, without blocking the event loop."""
     # A StopIteration cannot pass through a future.
-    end = object()
-    value = await asyncio.get_running_loop().run_in_executor(None, functools.partial(next, iterator, end))
-    if value is end:
-        raise StopAsyncIteration
-    return value
+    following: Callable[[], list[T]] = functools.partial(_next, iterator)
+    for value in await asyncio.get_running_loop().run_in_executor(None, following):
+        return value
+    raise StopAsyncIteration
+
+
+def _next(iterator: Iterator[T]) -> list[T]:
+    """The next one, or nothing."""
+    return list(itertools.islice(iterator, 1))

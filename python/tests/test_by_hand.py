@@ -45,7 +45,7 @@ def slow(outputs: list[np.ndarray]) -> int:
 
 def by_hand(model_path: Path, count: int, *, submit_before_collect: bool) -> Iterator[tuple[int, int]]:
     """(the frame that was meant, the frame that the result is of), double-buffered on all cores in turn."""
-    with nbuffer.Context(device="sim:metis") as context:
+    with nbuffer.Context("sim:metis") as context:
         model = context.load_model(model_path / "model.json")
         workers = []
         for _ in range(WORKERS):

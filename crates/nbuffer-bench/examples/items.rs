@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let mut next = || args.next().ok_or("MODEL DEVICE ITEMS are expected");
     let (model, device, items) = (PathBuf::from(next()?), next()?, next()?.parse::<u32>()?);
-    let engine = nbuffer_onnx::engine("rten", None)?;
+    let engine = nbuffer::engine("rten", None)?;
     let device = nbuffer::device(&device, &engine)?;
     let model = Arc::new(Model::open(&model)?);
     let settings = Settings { trace: Some(nbuffer::report::JOURNEYS), ..Settings::default() };

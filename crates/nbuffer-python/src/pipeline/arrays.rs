@@ -82,77 +82,56 @@ fn fill_one(value: &Bound<'_, PyAny>, info: &TensorInfo, slot: &mut [u8]) -> PyR
     };
     let (padded, unpadded) = (fits(info.shape()), fits(&info.unpadded_shape()));
     let failed = |error: tensor::ConversionError| PyValueError::new_err(error.to_string());
-    macro_rules! given {
-        ($t:ty) => {
-            array.cast::<PyArrayDyn<$t>>().ok().map(|array| array.readonly())
-        };
-    }
-    macro_rules! copied {
-        ($t:ty) => {
-            if let Some(given) = given!($t) {
-                return match given.as_slice()? {
-                    elements if padded => {
-                        slot.copy_from_slice(bytemuck::cast_slice(elements));
-                        Ok(())
-                    }
-                    _ => Err(wrong_shape()),
-                };
-            }
-        };
-    }
-    match info.dtype() {
-        DType::I8 => {
-            let slot = bytemuck::cast_slice_mut::<u8, i8>(slot);
-            if let Some(given) = given!(i8) {
-                return match given.as_slice()? {
-                    elements if padded => {
-                        slot.copy_from_slice(elements);
-                        Ok(())
-                    }
-                    elements if unpadded => tensor::pad(info, elements, slot).map_err(failed),
-                    _ => Err(wrong_shape()),
-                };
-            }
-            let reals = reals_of(&array)?;
-            if let Some(reals) = reals {
-                return if unpadded {
-                    tensor::quantize_pad(info, &reals, slot).map_err(failed)
-                } else {
-                    Err(wrong_shape())
-                };
-            }
+    let copied = |bytes: &[u8], slot: &mut [u8]| {
+        if !padded {
+            return Err(wrong_shape());
         }
-        DType::F32 => {
-            if let Some(reals) = reals_of(&array)? {
-                return if padded {
-                    slot.copy_from_slice(bytemuck::cast_slice(&reals));
-                    Ok(())
-                } else {
-                    Err(wrong_shape())
-                };
-            }
-        }
-        DType::U8 => copied!(u8),
-        DType::I32 => copied!(i32),
-        DType::I64 => copied!(i64),
-    }
-    let (name, dtype) = (info.name(), info.dtype().name());
-    let or_real = if dtype == "int8" { " (or of float32, which is quantised)" } else { "" };
-    Err(PyTypeError::new_err(format!(
-        "input `{name}` needs an array of {dtype}{or_real}, and one of {} was given",
-        array.dtype().str()?
-    )))
+        slot.copy_from_slice(bytes);
+        Ok(())
+    };
+    let filled = match info.dtype() {
+        DType::I8 => match with::<i8, _>(&array, |integers| match unpadded && !padded {
+            true => tensor::pad(info, integers, bytemuck::cast_slice_mut(slot)).map_err(failed),
+            false => copied(bytemuck::cast_slice(integers), slot),
+        })? {
+            None => with_reals(&array, |reals| match unpadded {
+                true => tensor::quantize_pad(info, reals, bytemuck::cast_slice_mut(slot)).map_err(failed),
+                false => Err(wrong_shape()),
+            })?,
+            filled => filled,
+        },
+        DType::F32 => with_reals(&array, |reals| copied(bytemuck::cast_slice(reals), slot))?,
+        DType::U8 => with::<u8, _>(&array, |bytes| copied(bytes, slot))?,
+        DType::I32 => with::<i32, _>(&array, |integers| copied(bytemuck::cast_slice(integers), slot))?,
+        DType::I64 => with::<i64, _>(&array, |integers| copied(bytemuck::cast_slice(integers), slot))?,
+    };
+    filled.unwrap_or_else(|| {
+        let (name, dtype) = (info.name(), info.dtype().name());
+        let or_real = if dtype == "int8" { " (or of float32, which is quantised)" } else { "" };
+        Err(PyTypeError::new_err(format!(
+            "input `{name}` needs an array of {dtype}{or_real}, and one of {} was given",
+            array.dtype().str()?
+        )))
+    })
 }
 
-/// The elements of a contiguous array of floats.
-fn reals_of(array: &Bound<'_, PyUntypedArray>) -> PyResult<Option<Vec<f32>>> {
-    if let Ok(array) = array.cast::<PyArrayDyn<f32>>() {
-        return Ok(Some(array.readonly().as_slice()?.to_vec()));
+/// Looks at the elements of a contiguous array, if they are of type `T`.
+fn with<T: Element + Pod, R>(
+    array: &Bound<'_, PyUntypedArray>,
+    look: impl FnOnce(&[T]) -> R,
+) -> PyResult<Option<R>> {
+    match array.cast::<PyArrayDyn<T>>() {
+        Ok(array) => Ok(Some(look(array.try_readonly()?.as_slice()?))),
+        Err(_) => Ok(None),
     }
-    if let Ok(array) = array.cast::<PyArrayDyn<f64>>() {
-        return Ok(Some(array.readonly().as_slice()?.iter().map(|&x| x as f32).collect()));
+}
+
+/// Looks at the elements of a contiguous array of floats.
+fn with_reals<R>(array: &Bound<'_, PyUntypedArray>, look: impl FnOnce(&[f32]) -> R) -> PyResult<Option<R>> {
+    match with::<f64, _>(array, |reals| reals.iter().map(|&x| x as f32).collect::<Vec<_>>())? {
+        Some(reals) => Ok(Some(look(&reals))),
+        None => with(array, look),
     }
-    Ok(None)
 }
 
 /// Whether an array's shape is that of a tensor, but for leading dimensions of 1, or it is flat.
@@ -170,21 +149,19 @@ pub(crate) fn writable(py: Python<'_>, infos: &[TensorInfo]) -> PyResult<Vec<Py<
 }
 
 fn writable_one<'py>(py: Python<'py>, info: &TensorInfo) -> PyResult<Bound<'py, PyAny>> {
-    fn zeros<T: Element + Pod>(py: Python<'_>, info: &TensorInfo) -> Out {
-        let _ = py;
-        Out::of(vec![T::zeroed(); info.shape().iter().product()], info.shape().to_vec())
+    let (len, shape) = (info.shape().iter().product(), info.shape().to_vec());
+    match info.dtype() {
+        DType::I8 => shaped(py, vec![info.zero_point().clamp(-128, 127) as i8; len], shape),
+        DType::U8 => shaped(py, vec![0_u8; len], shape),
+        DType::I32 => shaped(py, vec![0_i32; len], shape),
+        DType::I64 => shaped(py, vec![0_i64; len], shape),
+        DType::F32 => shaped(py, vec![0_f32; len], shape),
     }
-    let out = match info.dtype() {
-        DType::I8 => {
-            let fill = info.zero_point().clamp(-128, 127) as i8;
-            Out::of(vec![fill; info.shape().iter().product()], info.shape().to_vec())
-        }
-        DType::U8 => zeros::<u8>(py, info),
-        DType::I32 => zeros::<i32>(py, info),
-        DType::I64 => zeros::<i64>(py, info),
-        DType::F32 => zeros::<f32>(py, info),
-    };
-    out.into_array(py)
+}
+
+/// Elements as an array, which takes them over.
+fn shaped<T: Element>(py: Python<'_>, elements: Vec<T>, shape: Vec<usize>) -> PyResult<Bound<'_, PyAny>> {
+    Ok(PyArray1::from_vec(py, elements).reshape(shape)?.into_any())
 }
 
 /// An array that Python has not seen yet.
@@ -202,19 +179,6 @@ enum Elements {
 }
 
 impl Out {
-    fn of<T: Pod>(elements: Vec<T>, shape: Vec<usize>) -> Out {
-        let elements: Box<dyn std::any::Any> = Box::new(elements);
-        macro_rules! either {
-            ($($kind:ident $t:ty),*) => {
-                $(if elements.is::<Vec<$t>>() {
-                    return Out { elements: Elements::$kind(*elements.downcast().expect("it was asked")), shape };
-                })*
-            };
-        }
-        either!(I8 i8, U8 u8, I32 i32, I64 i64, F32 f32);
-        unreachable!("tensors have these types alone")
-    }
-
     /// An item's part of an output: real and without padding where the tensor is int8, unless it is wanted raw.
     pub(crate) fn read(info: &TensorInfo, bytes: &[u8], raw: bool) -> Result<Out, BoxError> {
         let shape = || info.shape().to_vec();
@@ -241,13 +205,6 @@ impl Out {
     }
 
     fn into_array(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
-        fn shaped<T: Element>(
-            py: Python<'_>,
-            elements: Vec<T>,
-            shape: Vec<usize>,
-        ) -> PyResult<Bound<'_, PyAny>> {
-            Ok(PyArray1::from_vec(py, elements).reshape(shape)?.into_any())
-        }
         match self.elements {
             Elements::I8(elements) => shaped(py, elements, self.shape),
             Elements::U8(elements) => shaped(py, elements, self.shape),

@@ -80,7 +80,7 @@ impl NativePipeline {
     ) -> PyResult<Self> {
         let settings = options.settings()?;
         let prepared = py.detach(|| -> Result<_, PyErr> {
-            let engine = nbuffer_onnx::engine(&options.engine, options.ort_library.as_deref());
+            let engine = nbuffer::engine(&options.engine, options.ort_library.as_deref());
             let engine = engine.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
             let model = Model::open(&options.model).map_err(|error| PyOSError::new_err(error.to_string()))?;
             let devices = options.devices.iter().map(|name| nbuffer::device(name, &engine));
