@@ -56,7 +56,7 @@ pub enum Timing {
     /// Every item.
     #[default]
     Every,
-    /// Every item while items take microseconds of work, one in 64 while they take less. The report says
+    /// Every item while items take more than 100 us of work, one in 64 while they take less. The report says
     /// so, and then knows stage times but no downtime.
     Sampled,
 }

@@ -8,7 +8,7 @@ use nbuffer_core::schedule::{Command, Event, Slot, Transit};
 
 use super::state::{InCall, LaneKind};
 use super::sync::{MutexGuard, thread};
-use super::worker::{Crew, Shared};
+use super::worker::{Crew, InSource, Shared};
 use super::{HostStages, Kind};
 use crate::device::DeviceError;
 use crate::item_error::{BoxError, panic_message};
@@ -62,13 +62,11 @@ impl<H: HostStages> Shared<H> {
             state.schedule.report(Event::SourceEnded);
             return crew;
         };
-        crew.in_source = Some(me);
+        crew.in_source = Some(InSource { worker: me, stalls: false });
         // An iterator that has ended or panicked is not asked again; it is dropped here, without the lock.
         let step = move || source.next().map(|item| (item, source));
         let (mut crew, item, stamps) = self.unlocked(crew, Kind::Take, timed, step);
-        if crew.in_source == Some(me) {
-            crew.in_source = None;
-        }
+        crew.in_source = None;
         match item {
             Ok(Some((item, source))) => {
                 crew.state.source = Some(source);
