@@ -12,7 +12,7 @@ use pyo3::types::PyTuple;
 use super::arrays;
 use super::item::{Failed, Item};
 use super::report::Report;
-use super::stages::{Outcome, Stages};
+use super::stages::{Outcome, Raised, Stages};
 
 /// How often a thread that waits lets Python look at its signals.
 const TICK: Duration = Duration::from_millis(50);
@@ -31,6 +31,8 @@ pub(crate) struct Running {
 /// What a result comes to in Python: number, item, token, value, and (step, why, exception) in place of a value.
 type Told = (u64, Py<PyAny>, Option<Py<PyAny>>, Py<PyAny>, Option<(String, String, Option<PyErr>)>);
 
+type Done = nbuffer::Finished<Arc<Item>, Outcome>;
+
 impl Running {
     pub(crate) fn new(
         running: nbuffer::Running<Stages>,
@@ -38,6 +40,19 @@ impl Running {
         failed: Failed,
     ) -> Self {
         Running { canceller: running.canceller(), running: Mutex::new(Some(running)), entrance, failed }
+    }
+
+    fn wait(&self, py: Python<'_>) -> PyResult<Option<Done>> {
+        loop {
+            let next = py.detach(|| match &mut *self.lock() {
+                Some(running) => running.next_within(TICK),
+                None => Ok(None),
+            });
+            match next {
+                Ok(finished) => return Ok(finished),
+                Err(TimedOut) => py.check_signals()?,
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<nbuffer::Running<Stages>>> {
@@ -49,15 +64,11 @@ impl Running {
 impl Running {
     /// The next result, or `None` at the end. Waits as long as it takes, and lets signals through meanwhile.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let finished = loop {
-            let next = py.detach(|| match &mut *self.lock() {
-                Some(running) => running.next_within(TICK),
-                None => Ok(None),
-            });
-            match next {
-                Ok(finished) => break finished,
-                Err(TimedOut) => py.check_signals()?,
-            }
+        // To give the interpreter up and to get it back costs more than a result that is there.
+        let ready = self.running.try_lock().ok().and_then(|mut running| running.as_mut()?.next_ready());
+        let finished = match ready {
+            Some(ready) => Some(ready),
+            None => self.wait(py)?,
         };
         let Some(finished) = finished else {
             return Ok(None);
@@ -176,10 +187,10 @@ impl Drop for Running {
 }
 
 fn in_python(py: Python<'_>, cause: &Cause) -> (String, String, Option<PyErr>) {
-    let raised = cause.source.as_deref().and_then(|source| source.downcast_ref::<PyErr>());
+    let raised = cause.source.as_deref().and_then(|source| source.downcast_ref::<Raised>());
     let step = match cause.step {
         Step::Device => "device".to_owned(),
         step => step.to_string(),
     };
-    (step, cause.why.clone(), raised.map(|error| error.clone_ref(py)))
+    (step, cause.why.clone(), raised.map(|raised| raised.error.clone_ref(py)))
 }

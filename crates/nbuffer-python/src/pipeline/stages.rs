@@ -157,9 +157,31 @@ impl ImageArgs {
     }
 }
 
+/// What Python raised, put into words while the interpreter is at hand: errors are told under locks that must not wait
+/// for it.
+#[derive(Debug)]
+pub(crate) struct Raised {
+    pub(crate) error: PyErr,
+    said: String,
+}
+
+impl Raised {
+    fn new(error: PyErr) -> Self {
+        Raised { said: error.to_string(), error }
+    }
+}
+
+impl std::fmt::Display for Raised {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.said)
+    }
+}
+
+impl std::error::Error for Raised {}
+
 /// Runs a step that needs Python.
 fn attached<T>(step: impl for<'py> FnOnce(Python<'py>) -> PyResult<T>) -> Result<T, BoxError> {
-    match Python::try_attach(step) {
+    match Python::try_attach(|py| step(py).map_err(Raised::new)) {
         Some(done) => done.map_err(BoxError::from),
         None => Err("Python is shutting down".into()),
     }
@@ -175,7 +197,7 @@ impl ItemStages for Stages {
             Fill::Call(callable) => attached(|py| self.call(py, callable, item, inputs)),
             Fill::InPlace(callable) => attached(|py| self.call_in_place(py, callable, item, inputs)),
             Fill::Image(preprocess) => {
-                let image = match item.take_image()? {
+                let image = match item.take_image().map_err(Raised::new)? {
                     Image::File(path) => preprocess.load(path)?,
                     Image::Encoded(bytes) => preprocess.decode("bytes", &bytes)?,
                     Image::Pixels(pixels) => preprocess.resize(pixels),

@@ -158,7 +158,13 @@ impl<H: HostStages> Pipeline<H> {
         self.fetched.pop_front()
     }
 
-    /// The same for a caller that has other things to look after, such as signals: it waits no longer than this.
+    /// The next result if it has been fetched already, with others before it: without waiting, and without any lock.
+    pub fn next_fetched(&mut self) -> Option<Delivery<H::Output>> {
+        self.fetched.pop_front()
+    }
+
+    /// [`next_delivery`](Self::next_delivery) for a caller that has other things to look after, such as signals: it waits
+    /// no longer than this.
     ///
     /// # Errors
     ///

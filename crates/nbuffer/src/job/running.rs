@@ -110,6 +110,16 @@ impl<S: ItemStages> Running<S> {
         Running { pipeline, on_the_way, ready, items, has_ended: false, facts, stages, programs }
     }
 
+    /// What became of the next item if that is known already, without waiting.
+    pub fn next_ready(&mut self) -> Option<FinishedOf<S>> {
+        if self.ready.is_empty()
+            && let Some(delivery) = self.pipeline.next_fetched()
+        {
+            self.arrive(delivery);
+        }
+        self.ready.pop_front()
+    }
+
     /// What became of the next item, for a caller that has other things to look after, such as signals: it waits no
     /// longer than this. `Ok(None)` is the end of the stream.
     ///
