@@ -1,5 +1,38 @@
-"""Runs a model or a kernel over a stream of items on an accelerator, N-way buffered, in order."""
+"""Runs a model or a kernel over a stream of items on an accelerator, N-way buffered, in order.
 
-from nbuffer._native import __version__ as __version__
+The objects of a vendor's runtime (`Context`, `Connection`, `Model`, `ModelInstance`) are here over any nbuffer device,
+with what they raise in `nbuffer.errors`; `python -m nbuffer.axelera SCRIPT` runs a script written for theirs.
+"""
 
-__all__ = ["__version__"]
+from nbuffer import errors
+from nbuffer._native import (
+    Connection,
+    Context,
+    Model,
+    ModelInstance,
+    Object,
+    TensorInfo,
+    __version__,
+)
+from nbuffer.devices import BoardType, DeviceInfo, ModelProperties
+from nbuffer.tensors import depad, depad_dequantize, dequantize, pad, quantize, quantize_pad
+
+__all__ = [
+    "BoardType",
+    "Connection",
+    "Context",
+    "DeviceInfo",
+    "Model",
+    "ModelInstance",
+    "ModelProperties",
+    "Object",
+    "TensorInfo",
+    "__version__",
+    "depad",
+    "depad_dequantize",
+    "dequantize",
+    "errors",
+    "pad",
+    "quantize",
+    "quantize_pad",
+]
