@@ -1,11 +1,15 @@
 """The command `nbuffer`, also `python -m nbuffer`."""
 
+import os
 import sys
 
-from nbuffer import _native
+from nbuffer import _defaults, _native
 
 
 def main() -> int:
+    library = _defaults.onnxruntime_library()
+    if library is not None:
+        os.environ["ORT_DYLIB_PATH"] = str(library)
     return _native.main(["nbuffer", *sys.argv[1:]])
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
 
-from nbuffer import _native
+from nbuffer import _defaults, _native
 from nbuffer._live import Future, Live, Results
 from nbuffer._report import Report
 from nbuffer._stream import Last, Run
@@ -66,7 +66,7 @@ def _per_channel(values: PerChannel | None, name: str) -> list[float] | None:
 class _Options:
     """What the native pipeline reads off."""
 
-    model: str
+    model: str | _native.Model
     devices: list[str]
     engine: str
     ort_library: str | None
@@ -101,19 +101,20 @@ class Pipeline:
     Callables run on `host_threads` threads, several items at once. What they raise costs the item alone: it is an
     `ItemError` that carries the item, raised in its place or, with `on_error="value"`, given as its result.
 
-    `buffers`, `double_buffer` and `host_threads` are chosen by nbuffer while the stream runs, unless given.
+    `model` is a directory, a file, or a loaded `Model`. `device` and `engine` are those of `NBUFFER_DEVICE` and
+    `NBUFFER_ENGINE`, else `cpu` and `rten`. `buffers`, `double_buffer` and `host_threads` are chosen by nbuffer while the stream runs, unless given.
     `latency_max` and `watchdog` are seconds. Under `overload`, items that are submitted and find `inbox` others waiting
     wait too, or the oldest or newest one is dropped and told so.
     """
 
     def __init__(
         self,
-        model: str | os.PathLike[str],
+        model: str | os.PathLike[str] | _native.Model,
         *,
         preprocess: Callable[..., Any] | ImagePreprocess | None = None,
         postprocess: Callable[[Any, list[Any]], Any] | None = None,
-        device: str | Sequence[str] = "cpu",
-        engine: Literal["rten", "ort"] = "rten",
+        device: str | Sequence[str] | None = None,
+        engine: Literal["rten", "ort"] | None = None,
         cores: int | None = None,
         buffers: Literal["auto"] | int = "auto",
         double_buffer: Literal["auto"] | bool = "auto",
@@ -134,11 +135,12 @@ class Pipeline:
             raise TypeError(f"postprocess is {postprocess!r}: a callable of (item, outputs) is expected")
         if isinstance(inbox, bool) or not isinstance(inbox, int):
             raise TypeError(f"inbox is {inbox!r}: a whole number is expected")
+        engine_name, library = _defaults.engine(engine)
         options = _Options(
-            model=os.fspath(model),
-            devices=[device] if isinstance(device, str) else list(device),
-            engine=engine,
-            ort_library=None,
+            model=model if isinstance(model, _native.Model) else os.fspath(model),
+            devices=_defaults.devices(device),
+            engine=engine_name,
+            ort_library=None if library is None else str(library),
             cores=cores,
             buffers=_count("buffers", buffers),
             double_buffer=_switch("double_buffer", double_buffer),

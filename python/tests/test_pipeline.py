@@ -410,6 +410,15 @@ def test_a_model_that_is_not_there(tmp_path: Path) -> None:
         nbuffer.Pipeline(5)  # type: ignore[arg-type]
 
 
+def test_a_model_that_is_loaded(model: Path) -> None:
+    with nbuffer.Context("cpu") as context:
+        loaded = context.load_model(model / "model.json")
+        pipeline = nbuffer.Pipeline(loaded, preprocess=payload)
+    assert [number(outputs[0]) for _, outputs in pipeline.run(range(9))] == list(range(9))
+    with pytest.raises(RuntimeError, match="released"):
+        nbuffer.Pipeline(loaded)
+
+
 def test_items_that_are_not_iterable(model: Path) -> None:
     with pytest.raises(TypeError, match="not iterable"):
         nbuffer.Pipeline(model).run(5)  # type: ignore[arg-type]

@@ -26,10 +26,17 @@ pub(crate) struct NativePipeline {
     job: Job<Stages>,
 }
 
+/// A model's files, or one that is loaded.
+#[derive(FromPyObject)]
+enum Given {
+    Loaded(Py<crate::objects::Model>),
+    Path(PathBuf),
+}
+
 /// How a pipeline is to run, as `nbuffer.Pipeline` hands it over.
 #[derive(FromPyObject)]
 struct Options {
-    model: PathBuf,
+    model: Given,
     devices: Vec<String>,
     engine: String,
     ort_library: Option<PathBuf>,
@@ -79,14 +86,22 @@ impl NativePipeline {
         postprocess: Option<Py<PyAny>>,
     ) -> PyResult<Self> {
         let settings = options.settings()?;
+        let model = match &options.model {
+            Given::Loaded(model) => Ok(model.get().loaded(py)?),
+            Given::Path(path) => Err(path.clone()),
+        };
         let prepared = py.detach(|| -> Result<_, PyErr> {
             let engine = nbuffer::engine(&options.engine, options.ort_library.as_deref());
             let engine = engine.map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
-            let model = Model::open(&options.model).map_err(|error| PyOSError::new_err(error.to_string()))?;
+            let model = match model {
+                Ok(loaded) => loaded,
+                Err(path) => {
+                    Arc::new(Model::open(path).map_err(|error| PyOSError::new_err(error.to_string()))?)
+                }
+            };
             let devices = options.devices.iter().map(|name| nbuffer::device(name, &engine));
             let devices = devices.collect::<Result<Vec<_>, _>>();
             let devices = devices.map_err(|error| PyValueError::new_err(error.to_string()))?;
-            let model = Arc::new(model);
             Job::with_stages(&model, &devices, &settings, |program, batch| {
                 Stages::new(&model, program, batch, preprocess, postprocess, options.raw)
             })

@@ -1,5 +1,6 @@
 //! A model in host memory.
 
+use std::fmt;
 use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +16,7 @@ use super::life::Counted;
 /// A model in host memory. It can be loaded on any number of Connections of its Context.
 ///
 /// Instances keep what they need of it: releasing it takes nothing from them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Model {
     context: Context,
     shared: Arc<Shared>,
@@ -30,13 +31,11 @@ pub struct Graphs {
     pub postamble: String,
 }
 
-#[derive(Debug)]
 pub(super) struct Shared {
     released: AtomicBool,
     loaded: Mutex<Option<Loaded>>,
 }
 
-#[derive(Debug)]
 struct Loaded {
     model: Arc<nbuffer_runtime::Model>,
     inputs: Vec<TensorInfo>,
@@ -120,6 +119,13 @@ impl Model {
     fn with<T>(&self, look: impl FnOnce(&Loaded) -> T) -> Result<T, Error> {
         let loaded = self.shared.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         loaded.as_ref().map(look).ok_or(Error::Released { object: Object::Model })
+    }
+}
+
+impl fmt::Debug for Model {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.with(|loaded| loaded.model.name.clone()).ok();
+        f.debug_struct("Model").field("name", &name).field("released", &self.is_released()).finish()
     }
 }
 
