@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import threading
 from collections import deque
-from typing import Any, TypeAlias
+from concurrent.futures import Future
+from typing import Any
 
 from nbuffer import _native
 from nbuffer._errors import ItemCancelled, ItemDropped
 from nbuffer._report import Report
 from nbuffer._stream import Finished, Last, finished, next_in_thread, open_streams
-
-Future: TypeAlias = "concurrent.futures.Future[Any]"
 
 # Results that wait for who reads them: more would be older than they need be.
 AHEAD = 1
@@ -25,7 +23,7 @@ class _Submission:
     __slots__ = ("future", "tag", "item")
 
     def __init__(self, item: Any, tag: Any) -> None:
-        self.future: Future = concurrent.futures.Future()
+        self.future: Future[Any] = Future()
         # It cannot be cancelled: its item is on its way.
         self.future.set_running_or_notify_cancel()
         self.tag = tag
@@ -55,7 +53,7 @@ class Live:
     def is_closed(self) -> bool:
         return self._closing
 
-    def submit(self, item: Any, tag: Any, timeout: float | None) -> Future:
+    def submit(self, item: Any, tag: Any, timeout: float | None) -> Future[Any]:
         submission = _Submission(item, tag)
         with self._lock:
             if self._closing:

@@ -161,7 +161,7 @@ class ModelInstance(Object):
 # Pipelines
 
 # (number, item, token, value, None), or in place of a value (step, why, what a callback raised).
-Result = tuple[int, Any, Any, Any, tuple[str, str, BaseException | None] | None]
+_Result = tuple[int, Any, Any, Any, tuple[str, str, BaseException | None] | None]
 
 @final
 class Pipeline:
@@ -174,7 +174,7 @@ class Pipeline:
 
 @final
 class Running:
-    def next(self) -> Result | None: ...
+    def next(self) -> _Result | None: ...
     def source_error(self) -> BaseException | None: ...
     def cut_short(self) -> str | None: ...
     def submit(self, item: Any, token: Any, timeout_s: float | None) -> Any: ...

@@ -7,12 +7,13 @@ import os
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal
 
 from nbuffer import _defaults, _native
-from nbuffer._live import Future, Live, Results
+from nbuffer._live import Live, Results
 from nbuffer._report import Report
 from nbuffer._stream import Last, Run
 
@@ -175,7 +176,7 @@ class Pipeline:
         self._run = weakref.ref(run)
         return run
 
-    def submit(self, item: Any, tag: Any = None, *, timeout: float | None = None) -> Future:
+    def submit(self, item: Any, tag: Any = None, *, timeout: float | None = None) -> Future[Any]:
         """Submits one item; its future gives its outputs, or raises why there are none. Any thread may submit.
 
         An item that finds no room waits for it, no longer than `timeout` seconds (`TimeoutError`), or by the

@@ -16,7 +16,7 @@ from nbuffer import _native
 from nbuffer._report import Buffers, Report, _pick
 
 if TYPE_CHECKING:
-    import pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    import pandas as _pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 Time = float | str
 """Seconds, or a text with a unit: `0.004` or `"4ms"`."""
@@ -69,7 +69,7 @@ class Plan:
         }
         return _pick(cls, facts)
 
-    def to_pandas(self) -> pandas.DataFrame:
+    def to_pandas(self) -> _pandas.DataFrame:
         """One row, so that plans of several settings can be put together with `pandas.concat`."""
         import pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]
 

@@ -14,7 +14,7 @@ from nbuffer._native import Report as NativeReport
 if TYPE_CHECKING:
     import os
 
-    import pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    import pandas as _pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]
 
 T = TypeVar("T")
 
@@ -150,7 +150,7 @@ class Report:
         """Who was busy with which item when, in characters."""
         return self._native.timeline(width)
 
-    def to_pandas(self) -> pandas.DataFrame:
+    def to_pandas(self) -> _pandas.DataFrame:
         """What each item did when, a row a step: item, stage, unit, lane, start_s, end_s. Of a long stream the beginning
         and the end."""
         import pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]

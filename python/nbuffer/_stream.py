@@ -50,7 +50,7 @@ class Finished(NamedTuple):
     error: ItemError | None
 
 
-def finished(result: _native.Result) -> Finished:
+def finished(result: _native._Result) -> Finished:
     sequence, item, token, value, failure = result
     if failure is None:
         return Finished(sequence, item, token, value, None)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from models import DIGITS, REPOSITORY
+from models import DIGITS, REPOSITORY, identity
 
 EXAMPLES = REPOSITORY / "python/examples"
 IMAGES = DIGITS / "images"
@@ -33,6 +33,18 @@ def test_classify_a_folder() -> None:
     truth = {path.name: path.parent.name for path in IMAGES.rglob("*.png")}
     right = sum(truth[name] == digit for name, digit in map(str.split, lines))
     assert (len(lines), right) == (COUNT, 355) and f"{COUNT} ok" in said
+
+
+def test_by_hand(tmp_path: Path) -> None:
+    for count in (0, 3, 150):
+        lines, _ = example("02", identity(tmp_path / "m"), "sim:metis", str(count))
+        assert lines == [f"{number} {number % 100}" for number in range(count)]
+
+
+def test_double_buffering_by_hand(tmp_path: Path) -> None:
+    for count in (1, 3, 300):
+        [line], _ = example("03", identity(tmp_path / "m"), "sim:metis", str(count))
+        assert line.startswith("by hand: ")
 
 
 def test_two_models_in_cascade() -> None:
