@@ -9,6 +9,7 @@ mod closure;
 mod compute;
 mod device;
 mod engine;
+mod inbox;
 mod item_error;
 mod lane;
 pub mod machine;
@@ -20,6 +21,7 @@ pub use closure::{Around, BufferedMap, PassThrough};
 pub use compute::{Compute, GraphError};
 pub use device::{Device, DeviceError, DeviceInfo, LaneOptions, Program};
 pub use engine::{Engine, EngineError, Graph, GraphTensor, Session};
+pub use inbox::{Arrivals, Entrance, inbox};
 pub use item_error::{BoxError, ItemError, Step};
 pub use lane::{
     Blocking, BlockingLane, CallSpans, Called, Calls, Completions, DeviceCall, DeviceSpan, DeviceSpans,
@@ -29,5 +31,5 @@ pub use model::Model;
 pub use nbuffer_core::schedule::{Retry, Sets, Transit};
 pub use pipeline::{
     Canceller, Delivery, HostStages, LaneSnapshot, Observer, Options, Pipeline, Places, Report, SetCounts,
-    Snapshot, SourceEnd, StartError, Timing,
+    Snapshot, SourceEnd, StartError, TimedOut, Timing,
 };

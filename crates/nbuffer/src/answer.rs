@@ -1,7 +1,7 @@
 //! What a model's outputs mean for one item: a class where they are scores, else their bytes as a digest.
 
 use nbuffer_core::tensor::{self, DType, TensorInfo};
-use nbuffer_runtime::{BoxError, HostBuffer};
+use nbuffer_runtime::BoxError;
 use serde::Serialize;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -38,7 +38,7 @@ pub struct OutputDigest {
     pub checksum: String,
 }
 
-/// Reads answers off the output buffers of one call.
+/// Reads answers off one item's part of the output buffers.
 #[derive(Clone, Debug)]
 pub(crate) struct Reader {
     /// The outputs, described for one item of the batch.
@@ -79,20 +79,16 @@ impl Reader {
         self.scores.then(|| self.items[0].unpadded_shape().iter().product())
     }
 
-    /// The answer for item `index` of the batch.
-    pub(crate) fn read(&self, outputs: &[HostBuffer], index: usize) -> Result<Answer, BoxError> {
-        let slot = |i: usize| {
-            let size = self.items[i].size();
-            &outputs[i].bytes()[index * size..(index + 1) * size]
-        };
+    /// The answer that an item's part of each output gives.
+    pub(crate) fn read(&self, outputs: &[&[u8]]) -> Result<Answer, BoxError> {
         if self.scores {
-            return Ok(Answer::Class(self.class(&self.items[0], slot(0))?));
+            return Ok(Answer::Class(self.class(&self.items[0], outputs[0])?));
         }
-        let digest = |(i, info): (usize, &TensorInfo)| OutputDigest {
+        let digest = |(info, bytes): (&TensorInfo, &&[u8])| OutputDigest {
             shape: info.shape().to_vec(),
-            checksum: format!("{:016x}", xxh3_64(slot(i))),
+            checksum: format!("{:016x}", xxh3_64(bytes)),
         };
-        Ok(Answer::Outputs { outputs: self.items.iter().enumerate().map(digest).collect() })
+        Ok(Answer::Outputs { outputs: self.items.iter().zip(outputs).map(digest).collect() })
     }
 
     fn class(&self, info: &TensorInfo, bytes: &[u8]) -> Result<Class, BoxError> {
@@ -127,33 +123,27 @@ fn is_scores(info: &TensorInfo) -> bool {
 mod tests {
     use super::*;
 
-    fn buffer(bytes: &[u8]) -> HostBuffer {
-        let mut buffer = HostBuffer::zeroed(bytes.len());
-        buffer.bytes_mut().copy_from_slice(bytes);
-        buffer
-    }
-
     #[test]
-    fn the_highest_score_of_its_own_slot_wins_and_padding_is_not_looked_at() {
+    fn the_highest_score_wins_and_padding_is_not_looked_at() {
         let info = TensorInfo::new("out", [2, 1, 1, 4], [(0, 0), (0, 0), (0, 0), (0, 1)], 0.5, 0, DType::I8);
         let labels = ["a", "b", "c"].map(str::to_owned);
         let reader = Reader::new(&[info.unwrap()], 2, Some(&labels)).unwrap();
-        let outputs = [buffer(&[1, 3, 2, 100, 4, 4, 0, 100])];
-        let class = |index| match reader.read(&outputs, index).unwrap() {
+        let class = |output: &[u8]| match reader.read(&[output]).unwrap() {
             Answer::Class(class) => class,
             other => panic!("{other:?}"),
         };
-        assert_eq!((class(0).class, class(0).label.as_str()), (1, "b"));
-        assert_eq!(class(1).class, 0, "the first of equals");
+        let answer = class(&[1, 3, 2, 100]);
+        assert_eq!((answer.class, answer.label.as_str()), (1, "b"));
+        assert_eq!(class(&[4, 4, 0, 100]).class, 0, "the first of equals");
         let expected = 1.0 / ((-1.0_f32).exp() + 1.0 + (-0.5_f32).exp());
-        assert!((class(0).score - expected).abs() < 1e-6);
+        assert!((answer.score - expected).abs() < 1e-6);
     }
 
     #[test]
     fn other_outputs_are_digests() {
         let info = TensorInfo::new("out", [1, 2, 2, 1], [], 1.0, 0, DType::I8).unwrap();
         let reader = Reader::new(&[info], 1, None).unwrap();
-        let answer = reader.read(&[buffer(b"abcd")], 0).unwrap();
+        let answer = reader.read(&[b"abcd"]).unwrap();
         let digest = OutputDigest { shape: vec![1, 2, 2, 1], checksum: "6497a96f53a89890".into() };
         assert_eq!(answer, Answer::Outputs { outputs: vec![digest] });
     }

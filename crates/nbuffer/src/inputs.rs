@@ -4,7 +4,7 @@ use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::fill::arrays;
+use crate::files::arrays;
 
 /// Why there is nothing to run over.
 #[derive(Debug, thiserror::Error)]

@@ -21,16 +21,21 @@
 //! [`Job`] puts a model, a device and a folder of images together, as the command line does;
 //! [`Pipeline`] is the general form, for any lanes and any stages.
 
+// The command line uses what users of this crate use, by the same names.
+extern crate self as nbuffer;
+
 mod answer;
 mod batch;
+pub mod cli;
 mod double_buffer;
-mod fill;
+mod files;
 pub mod image;
 pub mod inputs;
 mod job;
 mod labels;
 pub mod metrics;
 mod npy;
+pub mod objects;
 mod open;
 #[cfg(feature = "otel")]
 pub mod otel;
@@ -40,8 +45,10 @@ mod synthetic;
 pub mod trace_file;
 
 pub use answer::{Answer, Class, OutputDigest};
-pub use job::{Buffering, Failure, Finished, Job, JobError, Running, Settings};
+pub use batch::ItemStages;
+pub use job::{Buffering, Cause, Failure, Finished, Job, JobError, Running, Settings};
 pub use labels::class_of_folder;
 pub use nbuffer_core::{downtime, measure, plan, schedule, summary, tensor, trace, tune, virtual_time};
+pub use nbuffer_onnx::{ENGINES, engine};
 pub use nbuffer_runtime::*;
 pub use open::{OpenError, device, known_devices};

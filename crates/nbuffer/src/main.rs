@@ -1,9 +1,7 @@
 //! The nbuffer command line. Data goes to stdout, words and the progress bar to stderr.
 
-mod cli;
-
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::main()
+    ExitCode::from(nbuffer::cli::main(std::env::args_os()))
 }

@@ -457,3 +457,34 @@ proptest! {
         }
     }
 }
+
+/// Cuts the middle out of an image whose pixels tell their column (red) and row (green).
+#[track_caller]
+fn check_middle(width: u32, height: u32, shorter_side: u32, expected: &[[u8; 2]]) {
+    let input = TensorInfo::float32("image", [1, 3, 2, 2]).unwrap();
+    let preprocess =
+        ImagePreprocess::new(&input, [0.0; 3], [1.0; 3]).unwrap().center_crop(shorter_side).unwrap();
+    let pixels = (0..height).flat_map(|y| (0..width).flat_map(move |x| [x as u8, y as u8, 7]));
+    let middle = preprocess.resize(RgbImage::new(width, height, pixels.collect()).unwrap());
+    let seen: Vec<_> = middle.pixels().iter().map(|&[x, y, z]| (z == 7).then_some([x, y]).unwrap()).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn the_middle_is_cut_out_and_shapes_stay() {
+    // Scaled by 1: the very pixels in the middle.
+    check_middle(10, 4, 4, &[[4, 1], [5, 1], [4, 2], [5, 2]]);
+    check_middle(2, 2, 2, &[[0, 0], [1, 0], [0, 1], [1, 1]]);
+    // Scaled by a half: the shorter side is all there is, of the longer one the middle.
+    let tall: Vec<_> = [[10, 30], [30, 30], [10, 50], [30, 50]].to_vec();
+    check_middle(40, 80, 2, &tall);
+}
+
+#[test]
+fn a_middle_larger_than_its_image_is_refused() {
+    let error = plain([1, 3, 4, 6]).center_crop(5).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "images scaled to a shorter side of 5 pixels have no middle of 6 x 4: scale to at least 6, at most 16384"
+    );
+}

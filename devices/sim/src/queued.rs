@@ -313,6 +313,10 @@ impl Shared {
                 if limit.is_some_and(|limit| Instant::now() >= limit) {
                     flights.lost =
                         Some(format!("submit {submit} of lane {} hung beyond its limit", self.lane));
+                } else if self.prepared.is_closed() {
+                    let lane = self.lane;
+                    flights.lost =
+                        Some(format!("submit {submit} of lane {lane} hung until the program was dropped"));
                 }
                 return look_at;
             }

@@ -46,6 +46,7 @@
 mod config;
 mod flush;
 mod host;
+mod inbox;
 mod machine;
 mod pool;
 mod protocol;
@@ -57,6 +58,7 @@ mod window;
 pub use config::{
     Config, ConfigError, Duplex, Flush, HostThreads, LIMIT, LaneChoice, LaneConfig, Order, Retry, Sets,
 };
+pub use inbox::{Inbox, InboxTotals, Offered, Overload};
 pub use machine::Schedule;
 pub use pool::SetState;
 pub use protocol::{Command, Event, Outcome, Sequence, Slot, Step, Totals, Transit};

@@ -17,6 +17,7 @@ mod interleavings;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use nbuffer_core::schedule::{Config, ConfigError, Flush, LaneConfig, Schedule, Sequence, Sets};
 use nbuffer_core::trace::{Topology, Trace};
@@ -87,6 +88,11 @@ pub struct Delivery<O> {
     pub result: Result<O, ItemError>,
 }
 
+/// No result came in the time given; the stream goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no result came in the time given")]
+pub struct TimedOut;
+
 /// Why a pipeline cannot be started. No item has been taken then.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -155,9 +161,30 @@ impl<H: HostStages> Pipeline<H> {
     /// The next result with its item's number; `None` when the stream has ended.
     pub fn next_delivery(&mut self) -> Option<Delivery<H::Output>> {
         if self.fetched.is_empty() {
-            self.shared.fetch(&mut self.fetched);
+            self.shared.fetch(&mut self.fetched, None);
         }
         self.fetched.pop_front()
+    }
+
+    /// The next result if it has been fetched already, with others before it: without waiting, and without any lock.
+    pub fn next_fetched(&mut self) -> Option<Delivery<H::Output>> {
+        self.fetched.pop_front()
+    }
+
+    /// [`next_delivery`](Self::next_delivery) for a caller that has other things to look after, such as signals: it waits
+    /// no longer than this.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`] when there is no result yet; nothing is lost, and the next call gives it.
+    pub fn next_delivery_within(
+        &mut self,
+        timeout: Duration,
+    ) -> Result<Option<Delivery<H::Output>>, TimedOut> {
+        if self.fetched.is_empty() && !self.shared.fetch(&mut self.fetched, Some(Instant::now() + timeout)) {
+            return Err(TimedOut);
+        }
+        Ok(self.fetched.pop_front())
     }
 
     /// Runs the stream to its end, handing each result to `each` on the pipeline's own threads, one at a time

@@ -519,8 +519,13 @@ impl<H: HostStages> Shared<H> {
         self.call_for_help(crew, false);
     }
 
-    /// Fetches results for the consumer; leaves `out` empty when the stream has ended.
-    pub(super) fn fetch(self: &Arc<Self>, out: &mut VecDeque<Delivery<H::Output>>) {
+    /// Fetches results for the consumer; leaves `out` empty when the stream has ended. False when the deadline passed
+    /// before either.
+    pub(super) fn fetch(
+        self: &Arc<Self>,
+        out: &mut VecDeque<Delivery<H::Output>>,
+        deadline: Option<Instant>,
+    ) -> bool {
         let mut crew = self.lock();
         let mut rests = [Consumer::Spinning, Consumer::Dozing].into_iter();
         loop {
@@ -531,7 +536,12 @@ impl<H: HostStages> Shared<H> {
             }
             if !out.is_empty() || crew.state.schedule.is_ended() {
                 // What was fetched made room in the reorder window.
-                return self.call_for_help(&mut crew, false);
+                self.call_for_help(&mut crew, false);
+                return true;
+            }
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return false;
             }
             let worthwhile = |rest: &Consumer| match rest {
                 Consumer::Spinning => crew.active < self.cores && self.cores > 1,
@@ -546,7 +556,10 @@ impl<H: HostStages> Shared<H> {
                     self.lock()
                 }
                 Consumer::Dozing => self.delivery.wait_timeout(crew, DOZE).expect(BUG).0,
-                _ => self.delivery.wait(crew).expect(BUG),
+                _ => match left {
+                    Some(left) => self.delivery.wait_timeout(crew, left).expect(BUG).0,
+                    None => self.delivery.wait(crew).expect(BUG),
+                },
             };
             crew.consumer = Consumer::Away;
         }

@@ -1,4 +1,7 @@
-//! Arguments, and what they come to: an exit status.
+//! The command line: arguments, and what they come to, which is an exit status.
+//!
+//! It is part of the library so that a program that brings nbuffer along, such as its Python package, brings the
+//! command `nbuffer` too.
 
 /// Adds a line to a text.
 macro_rules! say {
@@ -15,6 +18,7 @@ macro_rules! tell {
     };
 }
 
+mod asked;
 mod bench;
 mod chart;
 mod devices;
@@ -37,8 +41,11 @@ mod tile;
 mod values;
 mod workload;
 
+use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
-use std::process::ExitCode;
+
+pub use asked::{Simulated, planned, simulated};
+pub use table::closing;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -104,38 +111,39 @@ fn emit(text: &str) -> anyhow::Result<Status> {
     }
 }
 
-/// Runs the command line. Errors of the command or the set-up are printed here, and nowhere else.
-pub(crate) fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+/// Runs the command line `args`, of which the first is the program's name, and gives its exit status. Errors of
+/// the command or the set-up are printed here, and nowhere else.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return unread(&error),
     };
     let status = cli.log.begin().and_then(|()| run(cli.command));
     match status {
-        Ok(Status::Ok) => ExitCode::SUCCESS,
-        Ok(Status::SomeFailed) => ExitCode::from(1),
-        Ok(Status::Interrupted) => ExitCode::from(130),
-        Ok(Status::Refused) => ExitCode::from(2),
+        Ok(Status::Ok) => 0,
+        Ok(Status::SomeFailed) => 1,
+        Ok(Status::Interrupted) => 130,
+        Ok(Status::Refused) => 2,
         Err(error) => {
             tell!("error: {error:#}");
-            ExitCode::from(2)
+            2
         }
     }
 }
 
 /// What there is to say to a command line that is no command.
-fn unread(error: &clap::Error) -> ExitCode {
+fn unread(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
         // Help and version are data, and a reader may have closed stdout: nothing to be done about that.
         let _ = error.print();
-        return ExitCode::SUCCESS;
+        return 0;
     }
     if log::begin_unread().is_ok() && log::is_on() {
         tell!("{}", error.to_string().trim_end());
     } else {
         let _ = error.print();
     }
-    ExitCode::from(2)
+    2
 }
 
 fn run(command: Command) -> anyhow::Result<Status> {

@@ -38,12 +38,17 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     if let Some(sweep) = &args.sweep.sweep {
         return swept(args, sweep, &chosen);
     }
-    let plan = Plan::new(&chosen.setting).map_err(named)?;
     if args.json {
-        let planned = serde_json::to_string_pretty(&Planned::of(&plan, &chosen, args.items))?;
-        return emit(&(planned + "\n"));
+        return emit(&(json(args)? + "\n"));
     }
+    let plan = Plan::new(&chosen.setting).map_err(named)?;
     emit(&described(&plan, &chosen, args.items))
+}
+
+pub(super) fn json(args: &Args) -> anyhow::Result<String> {
+    let chosen = args.setting.setting()?;
+    let plan = Plan::new(&chosen.setting).map_err(named)?;
+    Ok(serde_json::to_string_pretty(&Planned::of(&plan, &chosen, args.items))?)
 }
 
 fn swept(args: &Args, sweep: &Sweep, chosen: &Chosen) -> anyhow::Result<Status> {

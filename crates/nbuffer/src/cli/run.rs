@@ -240,12 +240,12 @@ fn collect(
         if let Err(Failure::Failed(why)) = &item.result {
             failures += 1;
             if failures <= LISTED && !log::is_on() {
-                let Finished { sequence, path, .. } = &item;
+                let Finished { sequence, item: path, .. } = &item;
                 progress.suspend(|| tell!("error: item {sequence} (`{}`): {why}", path.display()));
             }
         }
         if let (Ok(nbuffer::Answer::Class(class)), Some(truth)) =
-            (&item.result, class_of_folder(&item.path, labels))
+            (&item.result, class_of_folder(&item.item, labels))
         {
             labelled += 1;
             right += u64::from(class.class == truth);

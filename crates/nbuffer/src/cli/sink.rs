@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context;
 use nbuffer::{Answer, Failure, Finished};
@@ -91,12 +92,12 @@ impl Sink {
     }
 
     /// Writes what became of one item.
-    pub(super) fn write(&mut self, item: &Finished) -> anyhow::Result<Reach> {
-        let source = item.path.to_string_lossy();
+    pub(super) fn write(&mut self, item: &Finished<Arc<Path>, Answer>) -> anyhow::Result<Reach> {
+        let source = item.item.to_string_lossy();
         if let Some((path, file)) = &mut self.file {
             let error = match &item.result {
                 Ok(_) => None,
-                Err(Failure::Failed(why)) => Some(why.as_str()),
+                Err(Failure::Failed(why)) => Some(why.why.as_str()),
                 Err(Failure::Cancelled) => Some("cancelled"),
             };
             let line =

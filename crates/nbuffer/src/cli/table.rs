@@ -5,8 +5,8 @@ use std::fmt::Write;
 use nbuffer::plan::Time;
 use nbuffer::summary::{Buffers, PlanSummary, Reached, Summary};
 
-/// The closing table of a run.
-pub(super) fn closing(summary: &Summary) -> String {
+/// The closing table of a run: how it went, in words.
+pub fn closing(summary: &Summary) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: String| {
         if !value.is_empty() {

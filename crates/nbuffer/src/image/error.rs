@@ -34,6 +34,19 @@ pub enum ImageError {
         /// The limit.
         limit_bytes: u64,
     },
+    /// A middle that would be larger than the image it is cut out of.
+    #[error(
+        "images scaled to a shorter side of {shorter_side} pixels have no middle of {width} x {height}: scale to at least {}, at most {SIDE_MAX}",
+        width.max(height)
+    )]
+    Crop {
+        /// The shorter side asked for.
+        shorter_side: u32,
+        /// Width of the input.
+        width: u32,
+        /// Height of the input.
+        height: u32,
+    },
     /// The content is neither PNG nor JPEG, whatever the file is called.
     #[error("image `{file}` is neither PNG nor JPEG: convert it, or leave it out")]
     NotAnImage {

@@ -11,6 +11,7 @@
 //!   averaging that `antialias` means in other libraries. That is what OpenCV's `INTER_LINEAR` computes, up to
 //!   its rounding, and what the vendor's examples feed such models with. An image that has the right size is
 //!   left as it is.
+//!   [`center_crop`](ImagePreprocess::center_crop) scales the shorter side and takes the middle instead.
 //! - **One-channel** inputs take the luma of ITU-R BT.601, `0.299 R + 0.587 G + 0.114 B`, as Pillow's `L` and
 //!   OpenCV's grey do.
 //!
@@ -53,6 +54,8 @@ pub struct ImagePreprocess {
     width: u32,
     height: u32,
     item_bytes: usize,
+    /// Images are scaled until their shorter side is so long and cut to the middle, instead of stretched.
+    shorter_side: Option<u32>,
     writer: Writer,
 }
 
@@ -125,7 +128,22 @@ impl ImagePreprocess {
             }
             _ => Writer::Float32(FloatWriter::new(order, mean, std)?),
         };
-        Ok(ImagePreprocess { width, height, item_bytes: entry.size(), writer })
+        Ok(ImagePreprocess { width, height, item_bytes: entry.size(), shorter_side: None, writer })
+    }
+
+    /// The same for images whose shorter side is scaled to so many pixels, and of which the middle is taken, in place of
+    /// stretching them: shapes stay what they are. Scaling and cutting is one step, so that the cut may begin between
+    /// two pixels of the image.
+    ///
+    /// # Errors
+    ///
+    /// When the middle, of the size the input takes, does not fit into such an image.
+    pub fn center_crop(self, shorter_side: u32) -> Result<Self, ImageError> {
+        let (width, height) = (self.width, self.height);
+        if shorter_side > SIDE_MAX || shorter_side < width.max(height) {
+            return Err(ImageError::Crop { shorter_side, width, height });
+        }
+        Ok(ImagePreprocess { shorter_side: Some(shorter_side), ..self })
     }
 
     /// Height and width of the images that [`fill`](Self::fill) takes.
@@ -157,17 +175,27 @@ impl ImagePreprocess {
         Ok(self.resize(decode::decode(name, bytes)?))
     }
 
-    /// Stretches an image to what the input takes, if it is of another size. Nothing becomes black.
+    /// Stretches an image to what the input takes, or cuts its [middle](Self::center_crop) out, if it is of another size.
+    /// Nothing becomes black.
     pub fn resize(&self, image: RgbImage) -> RgbImage {
-        if self.has_input_size(&image) {
+        if self.has_input_size(&image)
+            && self.shorter_side.is_none_or(|side| side == image.width().min(image.height()))
+        {
             return image;
         }
         let mut resized = RgbImage::black(self.width, self.height);
         if image.pixels().is_empty() {
             return resized;
         }
-        let options =
+        let mut options =
             ResizeOptions::new().resize_alg(ResizeAlg::Interpolation(FilterType::Bilinear)).use_alpha(false);
+        if let Some(shorter_side) = self.shorter_side {
+            let [width, height] = [image.width(), image.height()].map(f64::from);
+            let pixels = width.min(height) / f64::from(shorter_side);
+            let [cut_width, cut_height] = [self.width, self.height].map(|side| f64::from(side) * pixels);
+            options =
+                options.crop((width - cut_width) / 2.0, (height - cut_height) / 2.0, cut_width, cut_height);
+        }
         let source = TypedImageRef::<U8x3>::from_buffer(image.width(), image.height(), image.as_bytes());
         let target = TypedImage::<U8x3>::from_buffer(self.width, self.height, resized.as_bytes_mut());
         let (source, mut target) = (
@@ -176,7 +204,7 @@ impl ImagePreprocess {
         );
         Resizer::new()
             .resize_typed(&source, &mut target, &options)
-            .expect("without a crop box there is nothing to refuse");
+            .expect("the middle lies within the image, and nothing else could be refused");
         resized
     }
 

@@ -51,21 +51,27 @@ pub enum JobError {
         /// The other one.
         other: String,
     },
-    /// Generated items for a model whose values only an engine knows.
+    /// Generated items for a model whose values only an engine knows, or that gives none for each item.
     #[error(
-        "model `{model}` computes with a graph, so there is nothing to check generated items against: give files"
+        "model `{model}` computes with a graph, or one checksum over several items, so there is nothing to check generated items against: give files"
     )]
     Synthetic {
         /// The model.
         model: String,
     },
-    /// An input that cannot be filled item by item.
-    #[error("model `{model}`: input `{input}` has no batch that items could be put in")]
-    PaddedBatch {
+    /// A model of several items a call, with a tensor that cannot be shared out among them.
+    #[error(
+        "model `{model}`: a call takes {batch} items, and tensor `{tensor}` of shape {shape:?} has no equal part for each: its first dimension must be the batch, unpadded"
+    )]
+    Batch {
         /// The model.
         model: String,
-        /// The input.
-        input: String,
+        /// The tensor.
+        tensor: String,
+        /// Its shape.
+        shape: Vec<usize>,
+        /// Items of one call.
+        batch: usize,
     },
     /// The model's outputs cannot be described for a single item.
     #[error("model `{model}`: {source}")]

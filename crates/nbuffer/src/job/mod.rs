@@ -3,7 +3,6 @@
 mod error;
 mod running;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,20 +11,16 @@ use nbuffer_core::schedule::{Duplex, HostThreads, Order, Sets};
 use nbuffer_core::summary::ChosenBy;
 use nbuffer_core::tensor::TensorInfo;
 use nbuffer_core::tune::Goals;
-use nbuffer_runtime::model::Kernel;
 use nbuffer_runtime::{
-    Device, DeviceError, DeviceInfo, InputSet, Lane, LaneOptions, Model, Options, OutputSet, Pipeline,
-    Program,
+    Arrivals, Device, DeviceError, DeviceInfo, InputSet, Lane, LaneOptions, Model, Options, OutputSet,
+    Pipeline, Program,
 };
 
 pub use self::error::JobError;
-pub use self::running::{Failure, Finished, Running};
-use crate::answer::Reader;
-use crate::batch::{ItemStages, OnTheWay};
+pub use self::running::{Cause, Failure, Finished, Running};
+use crate::batch::{Batched, ItemStages, OnTheWay};
 use crate::double_buffer::probe;
-use crate::fill::Fill;
-use crate::image::ImagePreprocess;
-use crate::synthetic::Synthetic;
+use crate::files::FileStages;
 
 /// How many buffer sets a lane gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,19 +89,22 @@ struct Part {
     why_double_buffer: Option<String>,
 }
 
-/// A job that is set up and checked: the model is on its devices, and nothing has run.
-pub struct Job {
+/// A job that is set up and checked: the model is on its devices, and nothing has run. It may run any number of times.
+///
+/// Items and results are those of its stages: files and answers unless others are [given](Job::with_stages).
+pub struct Job<S = FileStages> {
     model: Arc<Model>,
     parts: Vec<Part>,
     batch: usize,
-    stages: ItemStages,
+    stages: Arc<S>,
     options: Options,
     buffering: Buffering,
     latency_max: Option<Duration>,
 }
 
 impl Job {
-    /// Prepares `model` on `devices`.
+    /// Prepares `model` on `devices` for images and arrays in files, or for generated items ([`Settings::synthetic`]): those
+    /// are made for as many paths as come, whatever they say.
     ///
     /// # Errors
     ///
@@ -116,6 +114,36 @@ impl Job {
         devices: &[Box<dyn Device>],
         settings: &Settings,
     ) -> Result<Self, JobError> {
+        Job::with_stages(model, devices, settings, |program, batch| {
+            FileStages::new(model, program, batch, settings)
+        })
+    }
+}
+
+impl<S: ItemStages> Job<S> {
+    /// Prepares `model` on `devices` for items of any kind. `stages` is given the prepared model and how many items a
+    /// call takes.
+    ///
+    /// # Errors
+    ///
+    /// See [`JobError`], or what `stages` says; nothing has run then.
+    pub fn with_stages<E: From<JobError>>(
+        model: &Arc<Model>,
+        devices: &[Box<dyn Device>],
+        settings: &Settings,
+        stages: impl FnOnce(&dyn Program, usize) -> Result<S, E>,
+    ) -> Result<Self, E> {
+        let (parts, batch) = Self::prepare(model, devices, settings)?;
+        let stages = Arc::new(stages(&*parts[0].program, batch)?);
+        Ok(Self::set_up(model, parts, batch, stages, settings)?)
+    }
+
+    /// The model on each device, and how many items a call takes.
+    fn prepare(
+        model: &Arc<Model>,
+        devices: &[Box<dyn Device>],
+        settings: &Settings,
+    ) -> Result<(Vec<Part>, usize), JobError> {
         let parts = devices.iter().map(|device| Part::new(model, &**device, settings));
         let parts = parts.collect::<Result<Vec<_>, _>>()?;
         let first = parts.first().ok_or(JobError::NoDevice)?;
@@ -126,22 +154,31 @@ impl Job {
                 return Err(JobError::Mixed { first, other });
             }
         }
-        let inputs = first.program.inputs();
-        let batch = inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(1);
-        let fill = fill(model, inputs, settings)?;
-        let labels = settings.labels.as_ref().or(model.labels.as_ref());
-        let reader = Reader::new(first.program.outputs(), batch, labels.map(Vec::as_slice))
-            .map_err(|source| JobError::Outputs { model: model.name.clone(), source })?;
-        let reader =
-            if matches!(model.kernel, Kernel::Program(_)) { reader.without_scores() } else { reader };
-        // Those of the model itself were checked when it was opened.
-        if let Some(given) = &settings.labels
-            && reader.classes() != Some(given.len())
-        {
-            let (model, found, classes) = (model.name.clone(), given.len(), reader.classes());
-            return Err(JobError::Labels { model, found, classes });
+        // A tensor of one dimension is one item's.
+        let batch = match first.program.inputs().first().map(TensorInfo::shape) {
+            Some([batch, _, ..]) => (*batch).max(1),
+            _ => 1,
+        };
+        // Each item has its part of every tensor.
+        let whole = |tensor: &&TensorInfo| {
+            tensor.size().is_multiple_of(batch)
+                && tensor.padding().first().is_none_or(|&first| first == (0, 0))
+        };
+        let tensors = || first.program.inputs().iter().chain(first.program.outputs());
+        if let Some(odd) = tensors().find(|tensor| batch > 1 && !whole(tensor)) {
+            let (model, tensor) = (model.name.clone(), odd.name().to_owned());
+            return Err(JobError::Batch { model, tensor, shape: odd.shape().to_vec(), batch });
         }
+        Ok((parts, batch))
+    }
 
+    fn set_up(
+        model: &Arc<Model>,
+        parts: Vec<Part>,
+        batch: usize,
+        stages: Arc<S>,
+        settings: &Settings,
+    ) -> Result<Self, JobError> {
         if settings.latency_max.is_some() && settings.buffering != Buffering::Auto {
             return Err(JobError::Latency);
         }
@@ -156,7 +193,7 @@ impl Job {
         let mut job = Job {
             model: Arc::clone(model),
             batch,
-            stages: ItemStages { fill, reader },
+            stages,
             options,
             buffering: settings.buffering,
             latency_max: settings.latency_max,
@@ -165,6 +202,26 @@ impl Job {
         job.check_memory()?;
         job.options.tune = job.goals(settings.host_threads.is_none());
         Ok(job)
+    }
+
+    /// Inputs of one call.
+    pub fn inputs(&self) -> &[TensorInfo] {
+        self.parts[0].program.inputs()
+    }
+
+    /// Outputs of one call.
+    pub fn outputs(&self) -> &[TensorInfo] {
+        self.parts[0].program.outputs()
+    }
+
+    /// Its stages.
+    pub fn stages(&self) -> &S {
+        &self.stages
+    }
+
+    /// How many items a call takes.
+    pub fn batch(&self) -> usize {
+        self.batch
     }
 
     fn lanes(&self) -> usize {
@@ -204,13 +261,31 @@ impl Job {
         }
     }
 
-    /// Runs the job over `images`, or other items by their files. Generated items ([`Settings::synthetic`]) are made for as many paths
-    /// as come, whatever they say.
+    /// Runs the job over `items`. A last call may have fewer of them than a call takes.
     ///
     /// # Errors
     ///
-    /// When a lane or a buffer set cannot be opened, or a count is out of range. No image has been taken then.
-    pub fn run(self, images: impl Iterator<Item = Arc<Path>> + Send + 'static) -> Result<Running, JobError> {
+    /// When a lane or a buffer set cannot be opened, or a count is out of range. No item has been taken then.
+    pub fn run(&self, items: impl Iterator<Item = S::Item> + Send + 'static) -> Result<Running<S>, JobError> {
+        let (mut items, batch) = (items, self.batch);
+        self.run_calls(move || items.by_ref().take(batch).collect())
+    }
+
+    /// Runs the job over items that come by themselves. Each call takes those that are there: none is held back until
+    /// there are enough for a full call.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn run_live(&self, mut items: Arrivals<S::Item>) -> Result<Running<S>, JobError> {
+        let batch = self.batch;
+        self.run_calls(move || items.next_up_to(batch))
+    }
+
+    fn run_calls(
+        &self,
+        calls: impl FnMut() -> Vec<S::Item> + Send + 'static,
+    ) -> Result<Running<S>, JobError> {
         // Counts are refused before memory is asked for by them.
         let lane = |lag| nbuffer_core::schedule::LaneConfig { sets: self.options.sets, lag };
         let lanes = vec![lane(0); self.lanes()];
@@ -224,7 +299,8 @@ impl Job {
             }
         }
         let on_the_way = OnTheWay::default();
-        let source = on_the_way.batches(images, self.batch);
+        let source = on_the_way.note(calls);
+        let stages = Batched { stages: Arc::clone(&self.stages), batch: self.batch };
         let facts = Facts {
             model: self.model.name.clone(),
             devices: self.parts.iter().map(|part| part.info.name.clone()).collect(),
@@ -244,18 +320,13 @@ impl Job {
             model_bytes: self.parts.iter().map(Part::device_bytes).sum(),
             sets_on_device: self.parts.iter().any(|part| part.info.memory_bytes.is_some()),
             setting: self.setting(),
-            remarks: match &self.stages.fill {
-                Fill::Generated(_) => {
-                    vec!["inputs are generated; each output was compared, bit for bit, with what its item's must be".to_owned()]
-                }
-                Fill::Files { .. } => Vec::new(),
-            },
+            remarks: self.stages.remark().into_iter().collect(),
             duplex: self.parts.iter().map(|part| (part.lanes, part.duplex())).collect(),
         };
-        let pipeline = Pipeline::start(source, self.stages, lanes, &self.options)?;
+        let pipeline = Pipeline::start(source, stages, lanes, &self.options)?;
         facts.tell(&self.options);
-        let programs = self.parts.into_iter().map(|part| part.program).collect();
-        Ok(Running::new(pipeline, on_the_way, facts, programs))
+        let programs = self.parts.iter().map(|part| Arc::clone(&part.program)).collect();
+        Ok(Running::new(pipeline, on_the_way, facts, Arc::clone(&self.stages), programs))
     }
 
     /// What a plan needs to know beside the measured times; with several devices there is no single plan.
@@ -292,7 +363,7 @@ impl Job {
     }
 }
 
-impl std::fmt::Debug for Job {
+impl<S> std::fmt::Debug for Job<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Job").field("model", &self.model.name).field("options", &self.options).finish()
     }
@@ -329,30 +400,6 @@ impl Part {
     fn device_bytes(&self) -> u64 {
         if self.info.memory_bytes.is_some() { self.program.model_bytes() } else { 0 }
     }
-}
-
-/// How items become the inputs of `model`.
-fn fill(model: &Model, inputs: &[TensorInfo], settings: &Settings) -> Result<Fill, JobError> {
-    if settings.synthetic {
-        let synthetic = Synthetic::new(model)?;
-        return synthetic
-            .map(Fill::Generated)
-            .ok_or_else(|| JobError::Synthetic { model: model.name.clone() });
-    }
-    let image = match inputs {
-        [input] if !matches!(model.kernel, Kernel::Program(_)) => {
-            let declared = model.preprocess.as_ref().map(|p| (p.mean, p.std));
-            let (mean, std) = settings.normalise.or(declared).unwrap_or(([0.0; 3], [1.0; 3]));
-            Some(Box::new(ImagePreprocess::new(input, mean, std)?))
-        }
-        _ => None,
-    };
-    let whole = |input: &TensorInfo| JobError::PaddedBatch {
-        model: model.name.clone(),
-        input: input.name().to_owned(),
-    };
-    let inputs = inputs.iter().map(|input| input.batch_entry().ok_or_else(|| whole(input)));
-    Ok(Fill::Files { image, inputs: inputs.collect::<Result<_, _>>()? })
 }
 
 /// Few sets to measure with: one at work and one being prepared, and the results a double-buffered lane holds.

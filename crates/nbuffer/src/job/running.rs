@@ -1,22 +1,24 @@
-//! A job at work: an iterator over what became of its images, and how it went.
+//! A job at work: an iterator over what became of its items, and how it went.
 
 use std::collections::VecDeque;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::{Duration, Instant};
 
 use nbuffer_core::measure::Durations;
 use nbuffer_core::schedule::{Sequence, Totals};
 use nbuffer_core::summary::{Items, Summary};
 use nbuffer_core::trace::Trace;
-use nbuffer_runtime::{Canceller, Delivery, ItemError, Observer, Pipeline, Program, SourceEnd};
+use nbuffer_runtime::{
+    Canceller, Delivery, ItemError, Observer, Pipeline, Program, SourceEnd, Step, TimedOut,
+};
 
 use super::Facts;
-use crate::answer::Answer;
-use crate::batch::{BatchFailed, ItemStages, OnTheWay};
+use crate::batch::{BatchFailed, Batched, Entries, EntryError, ItemStages, OnTheWay};
+use crate::files::FileStages;
 use crate::metrics::Metrics;
 use crate::summarise::summarise;
 
-/// Images by what became of them, as far as they have been handed out.
+/// Items by what became of them, as far as they have been handed out.
 #[derive(Clone, Default)]
 struct Count(Arc<Mutex<Items>>);
 
@@ -26,46 +28,117 @@ impl Count {
     }
 }
 
-/// What became of one image.
+/// What became of one item.
 #[derive(Debug)]
-pub struct Finished {
-    /// Its number, from 0 in the order the images were given.
+pub struct Finished<T, O> {
+    /// Its number, from 0 in the order the items were given.
     pub sequence: Sequence,
-    /// Its file.
-    pub path: Arc<Path>,
-    /// What the model said, or why it said nothing.
-    pub result: Result<Answer, Failure>,
+    /// The item, as the source gave it.
+    pub item: T,
+    /// Its result, or why it has none.
+    pub result: Result<O, Failure>,
 }
 
-/// Why an image has no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What became of an item with these stages.
+type FinishedOf<S> = Finished<<S as ItemStages>::Item, <S as ItemStages>::Output>;
+
+/// Why an item has no result.
+#[derive(Clone, Debug)]
 pub enum Failure {
     /// It failed, for this reason.
-    Failed(String),
+    Failed(Cause),
     /// The run was cancelled before it was done.
     Cancelled,
 }
 
-/// A job at work, and the iterator over what became of its images.
-pub struct Running {
-    pipeline: Pipeline<ItemStages>,
-    on_the_way: OnTheWay,
-    ready: VecDeque<Finished>,
+/// What went wrong with an item: in words, and as the stage or the device said it.
+#[derive(Clone, Debug)]
+pub struct Cause {
+    /// Where the item was.
+    pub step: Step,
+    /// The whole reason, in a line.
+    pub why: String,
+    /// What the stage said, where it was a stage.
+    pub source: Option<Arc<dyn std::error::Error + Send + Sync>>,
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
+impl From<EntryError> for Cause {
+    fn from(EntryError { step, source }: EntryError) -> Self {
+        Cause { step, why: source.to_string(), source: Some(source.into()) }
+    }
+}
+
+impl From<ItemError> for Cause {
+    fn from(error: ItemError) -> Self {
+        let why = error.cause();
+        match error {
+            ItemError::Stage { step, source, .. } => Cause { step, why, source: Some(source.into()) },
+            ItemError::Panicked { step, .. } => Cause { step, why, source: None },
+            ItemError::Device { source, .. } => Cause { step: Step::Device, why, source: Some(source) },
+            _ => Cause { step: Step::Device, why, source: None },
+        }
+    }
+}
+
+/// A job at work, and the iterator over what became of its items.
+pub struct Running<S: ItemStages = FileStages> {
+    pipeline: Pipeline<Batched<S>>,
+    on_the_way: OnTheWay<S::Item>,
+    ready: VecDeque<FinishedOf<S>>,
     items: Count,
     has_ended: bool,
     facts: Facts,
+    stages: Arc<S>,
     programs: Vec<Arc<dyn Program>>,
 }
 
-impl Running {
+impl<S: ItemStages> Running<S> {
     pub(super) fn new(
-        pipeline: Pipeline<ItemStages>,
-        on_the_way: OnTheWay,
+        pipeline: Pipeline<Batched<S>>,
+        on_the_way: OnTheWay<S::Item>,
         facts: Facts,
+        stages: Arc<S>,
         programs: Vec<Arc<dyn Program>>,
     ) -> Self {
         let (ready, items) = (VecDeque::new(), Count::default());
-        Running { pipeline, on_the_way, ready, items, has_ended: false, facts, programs }
+        Running { pipeline, on_the_way, ready, items, has_ended: false, facts, stages, programs }
+    }
+
+    /// What became of the next item if that is known already, without waiting.
+    pub fn next_ready(&mut self) -> Option<FinishedOf<S>> {
+        if self.ready.is_empty()
+            && let Some(delivery) = self.pipeline.next_fetched()
+        {
+            self.arrive(delivery);
+        }
+        self.ready.pop_front()
+    }
+
+    /// What became of the next item, for a caller that has other things to look after, such as signals: it waits no
+    /// longer than this. `Ok(None)` is the end of the stream.
+    ///
+    /// # Errors
+    ///
+    /// [`TimedOut`] when there is no result yet; nothing is lost, and the next call gives it.
+    pub fn next_within(&mut self, timeout: Duration) -> Result<Option<FinishedOf<S>>, TimedOut> {
+        let deadline = Instant::now() + timeout;
+        while self.ready.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.pipeline.next_delivery_within(left)? {
+                Some(delivery) => self.arrive(delivery),
+                None => {
+                    self.end();
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(self.ready.pop_front())
     }
 
     /// A handle that cancels the job from anywhere.
@@ -86,7 +159,7 @@ impl Running {
         self.pipeline.observer()
     }
 
-    /// The figures of the job, as often as they are asked for while it runs. Items are images; one counts as ended
+    /// The figures of the job, as often as they are asked for while it runs. One counts as ended
     /// once this iterator has been asked for it.
     pub fn metrics(&self) -> Metrics {
         let Facts { model, devices, engine, batch, .. } = &self.facts;
@@ -97,7 +170,7 @@ impl Running {
         Metrics::new(self.observer(), info).of_run(self.facts.lane_devices.clone(), move |snapshot| {
             // One lock over both, as in `arrive`, so that no image is in neither or in both.
             let ended = items.lock();
-            let taken = ended.taken + on_the_way.images_before(snapshot.totals.taken);
+            let taken = ended.taken + on_the_way.items_before(snapshot.totals.taken);
             let retried = snapshot.totals.retried;
             Totals { taken, ok: ended.ok, failed: ended.failed, cancelled: ended.cancelled, retried }
         })
@@ -163,39 +236,43 @@ impl Running {
         );
     }
 
-    fn arrive(&mut self, Delivery { sequence, result }: Delivery<crate::batch::Answers>) {
+    fn arrive(&mut self, Delivery { sequence, result }: Delivery<Entries<S::Output>>) {
         let mut items = self.items.lock();
-        let batch = self.on_the_way.arrived(sequence);
-        let first = sequence * self.facts.batch as u64;
-        let results: Vec<Result<Answer, Failure>> = match result {
-            Ok(answers) => {
-                answers.into_iter().map(|a| a.map_err(|e| Failure::Failed(e.to_string()))).collect()
-            }
-            Err(ItemError::Cancelled { .. }) => vec![Err(Failure::Cancelled); batch.len()],
-            Err(error) => match BatchFailed::of(&error) {
-                Some(each) => each.iter().map(|e| Err(Failure::Failed(e.to_string()))).collect(),
-                None => vec![Err(Failure::Failed(error.cause())); batch.len()],
-            },
+        // A source that panicked gave no items.
+        let Some((first, batch)) = self.on_the_way.arrived(sequence) else {
+            return;
         };
-        for ((path, result), sequence) in batch.into_iter().zip(results).zip(first..) {
+        let results: Vec<Result<S::Output, Failure>> = match result.map_err(BatchFailed::each) {
+            Ok(entries) => entries.into_iter().map(|e| e.map_err(|e| Failure::Failed(e.into()))).collect(),
+            Err(Ok(each)) => each.into_iter().map(|e| Err(Failure::Failed(e.into()))).collect(),
+            Err(Err(error)) => {
+                let failure = match error {
+                    ItemError::Cancelled { .. } => Failure::Cancelled,
+                    error => Failure::Failed(error.into()),
+                };
+                batch.iter().map(|_| Err(failure.clone())).collect()
+            }
+        };
+        for ((item, result), sequence) in batch.iter().cloned().zip(results).zip(first..) {
             items.taken += 1;
             match &result {
                 Ok(_) => items.ok += 1,
-                Err(Failure::Failed(error)) => {
-                    tracing::warn!(sequence, path = %path.display(), error, "item failed");
+                Err(Failure::Failed(cause)) => {
+                    let path = self.stages.name(&item);
+                    tracing::warn!(sequence, path, error = cause.why, "item failed");
                     items.failed += 1;
                 }
                 Err(Failure::Cancelled) => items.cancelled += 1,
             }
-            self.ready.push_back(Finished { sequence, path, result });
+            self.ready.push_back(Finished { sequence, item, result });
         }
     }
 }
 
-impl Iterator for Running {
-    type Item = Finished;
+impl<S: ItemStages> Iterator for Running<S> {
+    type Item = FinishedOf<S>;
 
-    fn next(&mut self) -> Option<Finished> {
+    fn next(&mut self) -> Option<Self::Item> {
         while self.ready.is_empty() {
             match self.pipeline.next_delivery() {
                 Some(delivery) => self.arrive(delivery),

@@ -30,6 +30,7 @@ mod pipeline;
 mod plan;
 mod table;
 mod tabular;
+mod timeline_svg;
 mod units;
 mod words;
 
@@ -42,6 +43,7 @@ use nbuffer_core::summary::Summary;
 use nbuffer_core::trace::Trace;
 
 pub use comparison::{Comparison, Incomparable};
+pub use timeline_svg::timeline_svg;
 
 use self::frame::{Data, Embedded, Frame};
 use self::numbers::Numbers;

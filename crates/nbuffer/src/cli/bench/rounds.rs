@@ -55,7 +55,7 @@ impl Bench {
                 Ok(answer) => answer,
                 Err(Failure::Cancelled) => continue,
                 Err(Failure::Failed(why)) => {
-                    let path = finished.path.display();
+                    let path = finished.item.display();
                     return Ok(Ended::Wrong(format!("item {} (`{path}`) failed: {why}", finished.sequence)));
                 }
             };
@@ -66,7 +66,7 @@ impl Bench {
                 return Ok(Ended::Wrong(format!(
                     "item {} (`{}`) came to {}, and to {} before",
                     finished.sequence,
-                    finished.path.display(),
+                    finished.item.display(),
                     in_words(&answer),
                     in_words(first)
                 )));

@@ -22,7 +22,7 @@ use super::plan::sets;
 use super::setting::{Chosen, SettingArgs, named};
 use super::sweep::{Outcome, Sweep, SweepArgs};
 use super::values::at_least_one;
-use super::{Status, emit};
+use super::{Simulated, Status, emit};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -82,6 +82,16 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     emit(&said(args, &chosen, &streamed, &trace, &summary)?)?;
     let latencies = Some(streamed.run.measures.latencies());
     Ok(files.write(&trace, &RunReport { trace: Some(&trace), latencies, ..RunReport::new(&summary) }))
+}
+
+/// What became of the stream, in numbers.
+pub(super) fn simulated(args: &Args) -> anyhow::Result<Simulated> {
+    let chosen = args.setting.setting()?;
+    args.faults.check_items(args.n_items())?;
+    let stream = stream(args, &chosen.setting, chosen.buffers_auto)?;
+    let (streamed, trace) = stream.traced(args.files.journeys())?;
+    let summary = words::summary(args, &chosen, &streamed, &trace);
+    Ok(Simulated { summary, trace, latencies: streamed.run.measures.latencies().clone() })
 }
 
 /// What became of the stream, in the form that is asked for.
