@@ -59,7 +59,7 @@ fn devices_says_what_is_there_and_what_is_not() {
     command.env("AXRUNTIME_DYLIB_PATH", "/no/such/libaxruntime.so");
     let without = Process::start(&mut command).finish().exit(0).stdout;
     assert!(
-        without.contains("metis         not here: device `metis` is not available: /no/such/"),
+        without.contains("metis         not here: device `metis` is not available: dlopen failed: /no/such/"),
         "{without}"
     );
     assert!(without.contains("AXRUNTIME_DYLIB_PATH") && without.contains("none is here"), "{without}");

@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, c_char};
 use std::fs;
+use std::mem::ManuallyDrop;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::build::built;
 pub(crate) struct StandIn {
     folder: TempDir,
     path: PathBuf,
-    library: &'static libloading::Library,
+    library: ManuallyDrop<libloading::Library>,
 }
 
 const KINDS: [&str; 5] = ["context", "model", "connection", "instance", "properties"];
@@ -35,7 +36,7 @@ impl StandIn {
         functions.iter().for_each(|function| rename(&mut bytes, function));
         fs::write(&path, bytes).unwrap();
         // SAFETY: this is the stand-in, which does nothing while it is loaded. It is never unloaded: it has threads.
-        let library = Box::leak(Box::new(unsafe { libloading::Library::new(&path) }.unwrap()));
+        let library = ManuallyDrop::new(unsafe { libloading::Library::new(&path) }.unwrap());
         StandIn { folder, path, library }
     }
 
