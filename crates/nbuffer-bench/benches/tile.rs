@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use nbuffer_bench::{CpuTimes, machine, quantile, verdict};
 use nbuffer_tile::catalog::{Task, kernel};
-use nbuffer_tile::{Advice, DType, GlobalMemory, Launch, Profile, launch};
+use nbuffer_tile::{Advice, GlobalMemory, Launch, Profile, launch};
 
 /// Elements of a tile, and instructions of one: copies, additions, flags.
 const TILE: u32 = 10_240;
@@ -31,7 +31,7 @@ fn main() {
 fn rate(cores: usize, tiles: u64) -> f64 {
     let profile = Arc::new(Profile::named("910B4").expect("it is built in"));
     let elements = tiles * u64::from(TILE);
-    let task = Task { dtype: DType::F16, elements, tile: TILE, num: 2, repeat_op: 8, bypass_l2: false };
+    let task = Task { elements, tile: TILE, num: 2, repeat_op: 8, ..Task::default() };
     let mut memory = GlobalMemory::hollow();
     let prepared = kernel("add").expect("it is there").prepare(&task, &mut memory);
     let start = Instant::now();

@@ -14,6 +14,7 @@ pub(crate) enum Read<'py> {
     I8(PyReadonlyArrayDyn<'py, i8>),
     U8(PyReadonlyArrayDyn<'py, u8>),
     I32(PyReadonlyArrayDyn<'py, i32>),
+    U32(PyReadonlyArrayDyn<'py, u32>),
     I64(PyReadonlyArrayDyn<'py, i64>),
     F32(PyReadonlyArrayDyn<'py, f32>),
 }
@@ -23,6 +24,7 @@ pub(crate) enum Write<'py> {
     I8(PyReadwriteArrayDyn<'py, i8>),
     U8(PyReadwriteArrayDyn<'py, u8>),
     I32(PyReadwriteArrayDyn<'py, i32>),
+    U32(PyReadwriteArrayDyn<'py, u32>),
     I64(PyReadwriteArrayDyn<'py, i64>),
     F32(PyReadwriteArrayDyn<'py, f32>),
 }
@@ -34,6 +36,7 @@ impl<'py> Read<'py> {
             DType::I8 => Read::I8(read(array, what)?),
             DType::U8 => Read::U8(read(array, what)?),
             DType::I32 => Read::I32(read(array, what)?),
+            DType::U32 => Read::U32(read(array, what)?),
             DType::I64 => Read::I64(read(array, what)?),
             DType::F32 => Read::F32(read(array, what)?),
         })
@@ -44,6 +47,7 @@ impl<'py> Read<'py> {
             Read::I8(array) => slice(array, what).map(bytemuck::cast_slice),
             Read::U8(array) => slice(array, what),
             Read::I32(array) => slice(array, what).map(bytemuck::cast_slice),
+            Read::U32(array) => slice(array, what).map(bytemuck::cast_slice),
             Read::I64(array) => slice(array, what).map(bytemuck::cast_slice),
             Read::F32(array) => slice(array, what).map(bytemuck::cast_slice),
         }
@@ -57,6 +61,7 @@ impl<'py> Write<'py> {
             DType::I8 => Write::I8(write(array, what)?),
             DType::U8 => Write::U8(write(array, what)?),
             DType::I32 => Write::I32(write(array, what)?),
+            DType::U32 => Write::U32(write(array, what)?),
             DType::I64 => Write::I64(write(array, what)?),
             DType::F32 => Write::F32(write(array, what)?),
         })
@@ -67,6 +72,7 @@ impl<'py> Write<'py> {
             Write::I8(array) => slice_mut(array, what).map(bytemuck::cast_slice_mut),
             Write::U8(array) => slice_mut(array, what),
             Write::I32(array) => slice_mut(array, what).map(bytemuck::cast_slice_mut),
+            Write::U32(array) => slice_mut(array, what).map(bytemuck::cast_slice_mut),
             Write::I64(array) => slice_mut(array, what).map(bytemuck::cast_slice_mut),
             Write::F32(array) => slice_mut(array, what).map(bytemuck::cast_slice_mut),
         }
@@ -143,6 +149,7 @@ pub(crate) fn numpy_dtype(py: Python<'_>, wanted: DType) -> Bound<'_, PyArrayDes
         DType::I8 => dtype::<i8>(py),
         DType::U8 => dtype::<u8>(py),
         DType::I32 => dtype::<i32>(py),
+        DType::U32 => dtype::<u32>(py),
         DType::I64 => dtype::<i64>(py),
         DType::F32 => dtype::<f32>(py),
     }
@@ -152,7 +159,7 @@ pub(crate) fn numpy_dtype(py: Python<'_>, wanted: DType) -> Bound<'_, PyArrayDes
 pub(crate) fn element_type(given: &Bound<'_, PyAny>) -> PyResult<DType> {
     let py = given.py();
     let descr = PyArrayDescr::new(py, given)?;
-    let known = [DType::I8, DType::U8, DType::I32, DType::I64, DType::F32];
+    let known = [DType::I8, DType::U8, DType::I32, DType::U32, DType::I64, DType::F32];
     known.into_iter().find(|&known| descr.is_equiv_to(&numpy_dtype(py, known))).ok_or_else(|| {
         let names = known.map(DType::name).join(", ");
         invalid(py, format!("a tensor cannot have elements of {descr}; it can have {names}"))

@@ -117,6 +117,11 @@ pub trait Device: Send + Sync {
         cores
     }
 
+    /// How many cores to use where nobody says: all of them, unless one lane keeps the whole device fed.
+    fn cores_by_default(&self) -> usize {
+        self.info().cores
+    }
+
     /// Loads a model onto the device, to be shared by `lanes` lanes.
     ///
     /// # Errors

@@ -15,7 +15,7 @@ pub mod machine;
 pub mod model;
 mod pipeline;
 
-pub use buffer::{HostBuffer, HostMemory, InputSet, Memory, OutputSet};
+pub use buffer::{HostBuffer, HostBytes, HostMemory, InputSet, Memory, OutputSet};
 pub use closure::{Around, BufferedMap, PassThrough};
 pub use compute::{Compute, GraphError};
 pub use device::{Device, DeviceError, DeviceInfo, LaneOptions, Program};
@@ -26,7 +26,7 @@ pub use lane::{
     Ended, Flight, Lagged, Lane, Open, QueuedLane, Spans,
 };
 pub use model::Model;
-pub use nbuffer_core::schedule::{Sets, Transit};
+pub use nbuffer_core::schedule::{Retry, Sets, Transit};
 pub use pipeline::{
     Canceller, Delivery, HostStages, LaneSnapshot, Observer, Options, Pipeline, Places, Report, SetCounts,
     Snapshot, SourceEnd, StartError, Timing,

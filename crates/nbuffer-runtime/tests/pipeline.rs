@@ -26,6 +26,9 @@ fn memory() -> HostMemory {
     HostMemory { inputs: tensors().to_vec(), outputs: tensors().to_vec() }
 }
 
+/// An item that cannot be had twice.
+const ONLY_ONCE: u64 = 49_001;
+
 /// Moves numbers into buffer sets and out of them.
 struct Numbers;
 
@@ -39,6 +42,10 @@ impl HostStages for Numbers {
     fn preprocess(&self, item: u64, input: &mut InputSet) -> Result<u64, BoxError> {
         input[0].as_mut_slice::<u64>()[0] = item;
         if item % 1000 == 7 { Err(format!("{item} is not wanted").into()) } else { Ok(item) }
+    }
+
+    fn keep(&self, item: &u64) -> Option<u64> {
+        (*item != ONLY_ONCE).then_some(*item)
     }
 
     fn postprocess(&self, carry: u64, output: &mut OutputSet) -> Result<(u64, u64), BoxError> {
@@ -310,6 +317,76 @@ fn a_lost_lane_fails_what_it_held_and_the_others_go_on() {
     assert_eq!((report.totals.ok, report.totals.failed), (ok, failed));
     assert_eq!(report.lost.len(), 1);
     assert_eq!(report.source_end, SourceEnd::Exhausted);
+}
+
+/// Loses lanes at these calls, and says how many items failed and how many began again.
+fn lose_and_retry(lanes: Vec<Lane<InputSet, OutputSet>>) -> (u64, u64) {
+    let options = Options { retry: Retry::OtherLane, ..Options::new(4, 2) };
+    let mut pipeline = start((0..300).map(|i| i * 1000), lanes, &options);
+    let mut failed = 0;
+    for (i, result) in pipeline.by_ref().enumerate() {
+        match result {
+            Ok(output) => assert_eq!(output, (i as u64 * 1000, transformed(i as u64 * 1000))),
+            Err(_) => failed += 1,
+        }
+    }
+    let totals = pipeline.report().totals;
+    assert_eq!((totals.ok + failed, totals.failed), (totals.taken, failed));
+    (failed, totals.retried)
+}
+
+#[test]
+fn items_of_a_lost_lane_begin_again_on_another_one() {
+    let dies = |lag| Device::lane(lag, |call| (call == 5).then_some(Fault::Lose));
+    for lag in [0, 2] {
+        let (failed, retried) = lose_and_retry(vec![dies(lag), Device::lane(0, no_fault)]);
+        assert!(failed == 0 && (1..=8).contains(&retried), "{failed} failed, {retried} began again");
+        let (failed, _) = lose_and_retry(vec![dies(0), dies(lag), Device::lane(lag, no_fault)]);
+        assert_eq!(failed, 0);
+    }
+}
+
+#[test]
+fn items_that_cannot_begin_again_fail_with_their_lane() {
+    let items = |count| (0..count).map(|i| if i == 49 { ONLY_ONCE } else { i * 1000 });
+    let dies = Device::lane(0, |call| (call == 49).then_some(Fault::Lose));
+    let options = Options {
+        retry: Retry::OtherLane,
+        lane_choice: LaneChoice::RoundRobin,
+        sets: Sets::Joint(1),
+        ..Options::new(1, 1)
+    };
+    let mut pipeline = start(items(50), vec![dies], &options);
+    let results: Vec<_> = pipeline.by_ref().collect();
+    assert_eq!(results.iter().filter(|result| result.is_ok()).count(), 49);
+    assert!(results[49].as_ref().unwrap_err().chain().ends_with("device lost: unplugged"));
+
+    let hold = Device::lane(0, no_fault);
+    let dies = Device::lane(0, |call| (call == 24).then_some(Fault::Lose));
+    let mut pipeline = start(items(100), vec![hold, dies], &options);
+    // Items go in turn, so the second lane has the odd ones, and its 25th call is for item 49.
+    let results: Vec<_> = pipeline.by_ref().collect();
+    for (i, result) in results.iter().enumerate() {
+        match result {
+            Ok(output) => assert_eq!(output.0, i as u64 * 1000),
+            Err(error) => {
+                assert_eq!(i, 49);
+                assert!(error.chain().ends_with("device lost: unplugged"), "{}", error.chain());
+            }
+        }
+    }
+    assert!(results[49].is_err(), "there is no copy of item 49");
+    assert_eq!(pipeline.report().totals.retried, 1);
+}
+
+#[test]
+fn retrying_ends_when_no_lane_is_left() {
+    let dies = |at: fn(usize) -> Option<Fault>| Device::lane(0, at);
+    let (failed, retried) = lose_and_retry(vec![
+        dies(|call| (call == 3).then_some(Fault::Lose)),
+        dies(|call| (call == 9).then_some(Fault::Lose)),
+    ]);
+    assert!(failed > 0 && retried > 0, "{failed} failed, {retried} began again");
 }
 
 #[test]

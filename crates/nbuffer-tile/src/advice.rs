@@ -84,10 +84,14 @@ impl Advice {
         cores: usize,
     ) -> Result<Option<Advice>, KernelError> {
         let per_core = task.elements as f64 / cores as f64;
-        let choice = |num, tile| Advice::plan(profile, kernel, &Task { num, tile, ..*task }, cores);
+        let choice = |num, tile| {
+            let task = Task { num, tile, ..*task };
+            // A tile that is none for this kernel is no choice either.
+            if kernel.check(&task).is_err() { Ok(None) } else { Advice::plan(profile, kernel, &task, cores) }
+        };
         let Some(asked) = choice(task.num, task.tile)? else { return Ok(None) };
 
-        let step = 256 / task.dtype.size();
+        let step = kernel.tile_step(task);
         let round = |tile: u32| tile / step * step;
         let mut same_bytes = Vec::new();
         for num in NUMS {

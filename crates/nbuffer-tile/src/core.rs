@@ -14,7 +14,7 @@ use crate::profile::{Arch, Profile};
 use crate::queue::{BlockId, Queue};
 
 /// Instructions handed to the simulator in one go.
-const CHUNK: usize = 1024;
+const CHUNK: usize = 512;
 
 /// The most queues' blocks and buffers that a `TPipe` holds (vendor source, kernel_tpipe.h).
 pub(crate) const HANDLES: usize = 64;
@@ -36,6 +36,8 @@ pub struct Core {
 #[derive(Debug)]
 struct Recorder {
     chunk: Vec<Instruction>,
+    /// Queue operations since the last instruction.
+    calls: u16,
     simulator: SyncSender<Vec<Instruction>>,
     has_pipe: bool,
     queues: Vec<Queue>,
@@ -61,6 +63,7 @@ impl Core {
     ) -> Self {
         let recorder = Recorder {
             chunk: Vec::with_capacity(CHUNK),
+            calls: 0,
             simulator,
             has_pipe: false,
             queues: Vec::new(),
@@ -174,8 +177,10 @@ impl Core {
         if self.profile.arch.has(pipe) {
             return Ok(());
         }
-        let why =
-            format!("architecture {} of device {} has no pipe {pipe}", self.profile.arch, self.profile.name);
+        let Profile { arch, name, .. } = &*self.profile;
+        let why = format!(
+            "architecture {arch} of device {name} has no pipe {pipe}; the way from L0C through V that it has is not modelled"
+        );
         Err(KernelError::new(ErrorKind::Unsupported { call, why }, at))
     }
 
@@ -241,14 +246,14 @@ impl Core {
     pub(crate) fn with_queue<R>(
         &self,
         index: usize,
-        work: impl FnOnce(&mut Queue, &mut dyn FnMut(Op) -> Result<(), KernelError>, &mut Ids<'_>) -> R,
+        work: impl FnOnce(&mut Queue, &mut Issuer<'_>, &mut Ids<'_>) -> R,
         at: &'static Location<'static>,
     ) -> R {
         let recorder = &mut *self.recorder.borrow_mut();
-        let Recorder { queues, chunk, simulator, ids, failed, .. } = recorder;
-        let mut issue = |op| issue(chunk, simulator, failed, Instruction { op, at });
+        let Recorder { queues, chunk, calls, simulator, ids, failed, .. } = recorder;
+        let issuer = &mut Issuer { chunk, calls, simulator, failed, at };
         let ids = &mut Ids { bits: ids, of_event: self.profile.event_ids, arch: self.profile.arch };
-        work(&mut queues[index], &mut issue, ids)
+        work(&mut queues[index], issuer, ids)
     }
 
     /// The name of a queue.
@@ -322,24 +327,36 @@ impl Ids<'_> {
 
 impl Recorder {
     fn issue(&mut self, op: Op, at: &'static Location<'static>) -> Result<(), KernelError> {
-        issue(&mut self.chunk, &self.simulator, &self.failed, Instruction { op, at })
+        let Recorder { chunk, calls, simulator, failed, .. } = self;
+        Issuer { chunk, calls, simulator, failed, at }.issue(op)
     }
 }
 
-fn issue(
-    chunk: &mut Vec<Instruction>,
-    simulator: &SyncSender<Vec<Instruction>>,
-    failed: &Option<KernelError>,
-    instruction: Instruction,
-) -> Result<(), KernelError> {
-    if let Some(failed) = failed {
-        return Err(failed.clone());
+/// Puts the instructions of one call behind those before.
+pub(crate) struct Issuer<'a> {
+    chunk: &'a mut Vec<Instruction>,
+    calls: &'a mut u16,
+    simulator: &'a SyncSender<Vec<Instruction>>,
+    failed: &'a Option<KernelError>,
+    at: &'static Location<'static>,
+}
+
+impl Issuer<'_> {
+    /// The scalar core runs the code of a queue operation.
+    pub(crate) fn queue_call(&mut self) {
+        *self.calls = self.calls.saturating_add(1);
     }
-    chunk.push(instruction);
-    if chunk.len() < CHUNK {
-        return Ok(());
+
+    pub(crate) fn issue(&mut self, op: Op) -> Result<(), KernelError> {
+        if let Some(failed) = self.failed {
+            return Err(failed.clone());
+        }
+        self.chunk.push(Instruction { op, calls: std::mem::take(self.calls), at: self.at });
+        if self.chunk.len() < CHUNK {
+            return Ok(());
+        }
+        let full = std::mem::replace(self.chunk, Vec::with_capacity(CHUNK));
+        // Nobody listens any more once another core has failed.
+        self.simulator.send(full).map_err(|_| KernelError::new(ErrorKind::Stopped, self.at))
     }
-    let full = std::mem::replace(chunk, Vec::with_capacity(CHUNK));
-    // Nobody listens any more once another core has failed.
-    simulator.send(full).map_err(|_| KernelError::new(ErrorKind::Stopped, instruction.at))
 }

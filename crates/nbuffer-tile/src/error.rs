@@ -281,6 +281,14 @@ pub enum ErrorKind {
         /// Why.
         why: String,
     },
+    /// A call of Ascend C that the model does not have.
+    #[error("{call} is not modelled: {instead}")]
+    NotModelled {
+        /// The call.
+        call: &'static str,
+        /// Why, and what to do instead.
+        instead: &'static str,
+    },
     /// Two cores write one place of global memory.
     #[error(
         "cores {first} and {second} both write bytes {start}..{end} of global tensor {tensor}: what stays is chance"

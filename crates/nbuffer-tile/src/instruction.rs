@@ -10,13 +10,13 @@ use crate::position::Space;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Instruction {
     pub(crate) op: Op,
+    /// Queue operations whose code the scalar core runs before it.
+    pub(crate) calls: u16,
     pub(crate) at: &'static Location<'static>,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Op {
-    /// The scalar core is busy for so many queue operations' worth of code.
-    Scalar,
     Set(Event, u8),
     Wait(Event, u8),
     /// The pipe finishes what it has before it goes on.
@@ -32,7 +32,7 @@ impl Op {
     /// The pipe that carries it out.
     pub(crate) fn pipe(&self) -> Pipe {
         match self {
-            Op::Scalar | Op::BarrierAll => Pipe::S,
+            Op::BarrierAll => Pipe::S,
             Op::Set(event, _) => event.from,
             Op::Wait(event, _) => event.to,
             Op::Barrier(pipe) => *pipe,
@@ -205,6 +205,9 @@ pub(crate) struct Vector {
     /// In the first bytes, as an element of the sources.
     pub(crate) scalar: [u8; 4],
     pub(crate) shape: Shape,
+    /// Bytes from the first to the last of the destination, and of each source. They lie within the unified buffer.
+    pub(crate) dst_len: u32,
+    pub(crate) source_lens: [u32; 3],
 }
 
 /// Which elements a vector instruction works on.
@@ -309,7 +312,6 @@ impl Op {
     /// The vendor's name of the instruction, as its traces have it.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Op::Scalar => "SCALAR",
             Op::Set(..) => "SET_FLAG",
             Op::Wait(..) => "WAIT_FLAG",
             Op::Barrier(_) | Op::BarrierAll => "BAR",

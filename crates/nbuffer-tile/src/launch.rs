@@ -30,7 +30,7 @@ impl Launch {
 }
 
 /// Chunks of instructions between a kernel's program and the simulator.
-const CHUNKS: usize = 4;
+const CHUNKS: usize = 2;
 
 /// Runs a kernel: its program on every core, in program order, and then in cycles what it left for the pipes.
 ///

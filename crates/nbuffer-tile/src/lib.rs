@@ -54,6 +54,7 @@ mod grid;
 mod instruction;
 pub mod kernels;
 mod launch;
+mod not_modelled;
 mod pipe;
 pub mod plan;
 mod position;

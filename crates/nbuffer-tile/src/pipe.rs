@@ -73,7 +73,7 @@ impl Event {
         Event { from, to }
     }
 
-    /// A number for it, below [`Event::COUNT`].
+    /// Its number among all of them.
     pub(crate) const fn index(self) -> usize {
         self.from as usize * Pipe::ALL.len() + self.to as usize
     }
@@ -82,8 +82,6 @@ impl Event {
     pub(crate) fn all() -> impl Iterator<Item = Event> {
         Pipe::ALL.into_iter().flat_map(|from| Pipe::ALL.map(|to| Event { from, to }))
     }
-
-    pub(crate) const COUNT: usize = Pipe::ALL.len() * Pipe::ALL.len();
 }
 
 impl fmt::Display for Event {

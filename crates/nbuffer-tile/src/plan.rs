@@ -14,7 +14,7 @@ use crate::error::KernelError;
 use crate::launch::{Launch, launch};
 use crate::pipe::Pipe;
 use crate::profile::Profile;
-use crate::sim::{GlobalMemory, Run};
+use crate::sim::{GlobalMemory, PipeReport, Run};
 
 /// What one tile takes of a core, in cycles, when nothing else runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -38,8 +38,7 @@ pub struct Stages {
 }
 
 impl Stages {
-    /// Tries a kernel out: a few tiles on one core, without values. `None` if it computes on more than V, for which the law does
-    /// not hold.
+    /// Tries a kernel out: a few tiles on one core, without values. `None` if the law does not hold for it.
     ///
     /// # Errors
     ///
@@ -49,30 +48,34 @@ impl Stages {
         kernel: &dyn Kernel,
         task: &Task,
     ) -> Result<Option<Stages>, KernelError> {
+        if !kernel.has_plan() {
+            return Ok(None);
+        }
         let tile = u64::from(task.tile).min(task.elements).max(1);
         let tiles = |n: u64| {
             let task = Task { elements: n * tile, ..*task };
             tried(profile, kernel, &task)
         };
         let one = tiles(1)?;
-        let busy = |pipe| one.cores[0].pipe(pipe).busy;
-        if [Pipe::M, Pipe::Mte1, Pipe::Fix].into_iter().any(|pipe| busy(pipe) > 0.0) {
-            return Ok(None);
-        }
         // Once every block has been used, each tile waits for all it will ever wait for.
         let full = u64::from(task.num) + 1;
         let [before, after] = [tiles(full)?, tiles(full + 1)?];
         let more = |of: &dyn Fn(&Run) -> f64| of(&after) - of(&before);
         let flags = [Pipe::Mte2, Pipe::V, Pipe::Mte3];
+        let of_tile = |of: fn(&PipeReport) -> f64, pipe| more(&|run| of(run.cores[0].pipe(pipe)));
+        let bytes = |pipe| of_tile(|report| report.bytes as f64, pipe);
+        // Copies of successive tiles may overlap; those of one tile take what they take alone. A pipe that moves nothing for one
+        // tile more has no part in tiles.
+        let alone = |pipe| if bytes(pipe) > 0.0 { one.cores[0].pipe(pipe).busy } else { 0.0 };
         Ok(Some(Stages {
-            copy_in: busy(Pipe::Mte2),
-            compute: busy(Pipe::V),
-            conflicts: one.cores[0].pipe(Pipe::V).conflicts,
-            copy_out: busy(Pipe::Mte3),
+            copy_in: alone(Pipe::Mte2),
+            compute: of_tile(|report| report.busy, Pipe::V),
+            conflicts: of_tile(|report| report.conflicts, Pipe::V),
+            copy_out: alone(Pipe::Mte3),
             flags: flags.map(|pipe| profile.scalar.flag * more(&|run| run.cores[0].pipe(pipe).flags as f64)),
             scalar: more(&|run| run.cores[0].pipe(Pipe::S).busy),
-            bytes_in: one.cores[0].pipe(Pipe::Mte2).bytes as f64,
-            bytes_out: one.cores[0].pipe(Pipe::Mte3).bytes as f64,
+            bytes_in: bytes(Pipe::Mte2),
+            bytes_out: bytes(Pipe::Mte3),
         }))
     }
 }

@@ -499,6 +499,7 @@ impl Profile {
             ("event_ids", f64::from(self.event_ids), 16.0, "from 1 to 16"),
             ("cores", self.cores as f64, 1024.0, "from 1 to 1024"),
             ("sizes.ub", self.sizes.ub as f64, 16_777_216.0, "up to 16 MiB"),
+            ("scalar.fifo", self.scalar.fifo as f64, 4096.0, "up to 4096"),
             ("sizes.l1", self.sizes.l1 as f64, 16_777_216.0, "up to 16 MiB"),
         ];
         if let Some((key, value, _, range)) = limits.into_iter().find(|(_, value, most, _)| value > most) {

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::panic::Location;
 
-use crate::core::Core;
+use crate::core::{Core, Ids, Issuer};
 use crate::element::Element;
 use crate::error::{ErrorKind, KernelError, Share};
 use crate::instruction::Op;
@@ -116,7 +116,8 @@ impl<'c> TPipe<'c> {
     }
 
     /// Makes a queue of `num` blocks of `len` bytes each, rounded up to 32 (`InitBuffer`): 1 block is no double
-    /// buffering, 2 are. `DEPTH`, how many blocks may be enqueued at once, is another matter.
+    /// buffering, 2 are. `DEPTH`, how many blocks may be enqueued at once, is another matter; a depth of 0, which asks for calls in
+    /// place, is not modelled.
     ///
     /// # Errors
     ///
@@ -128,6 +129,10 @@ impl<'c> TPipe<'c> {
         len: u64,
     ) -> Result<TQueBind<'c, A, B, DEPTH>, KernelError> {
         let at = Location::caller();
+        if DEPTH == 0 {
+            let instead = "calls in place are not there; give the queue a depth of 1";
+            return Err(KernelError::new(ErrorKind::NotModelled { call: "a queue of depth 0", instead }, at));
+        }
         let index = self.core.add_queue(A::POSITION, B::POSITION, DEPTH, num, len, at)?;
         Ok(TQueBind { core: self.core, index, positions: PhantomData })
     }
@@ -165,9 +170,7 @@ impl<'c, A: Position, B: Position, const DEPTH: u32> TQueBind<'c, A, B, DEPTH> {
     #[track_caller]
     pub fn alloc_tensor<T: Element>(&self) -> Result<LocalTensor<'c, T, A>, KernelError> {
         let at = Location::caller();
-        let taken = |queue: &mut Queue,
-                     issue: &mut dyn FnMut(Op) -> Result<(), KernelError>,
-                     ids: &mut crate::core::Ids<'_>| {
+        let taken = |queue: &mut Queue, issuer: &mut Issuer<'_>, ids: &mut Ids<'_>| {
             let num = queue.blocks.len();
             let is_free = |block: &usize| queue.blocks[*block].state == BlockState::Free;
             let Some(block) = (0..num).map(|i| (queue.cursor + i) % num).find(is_free) else {
@@ -179,9 +182,9 @@ impl<'c, A: Position, B: Position, const DEPTH: u32> TQueBind<'c, A, B, DEPTH> {
             queue.cursor = (block + 1) % num;
             let freed = queue.blocks[block].freed.take();
             queue.blocks[block] = Block { state: BlockState::Occupied, freed: None, taken_at: at };
-            issue(Op::Scalar)?;
+            issuer.queue_call();
             if let Some(id) = freed {
-                issue(Op::Wait(queue.backward(), id))?;
+                issuer.issue(Op::Wait(queue.backward(), id))?;
                 ids.give_back(queue.backward(), id);
             }
             Ok((block, queue.base + block as u32 * queue.len, queue.len))
@@ -199,9 +202,7 @@ impl<'c, A: Position, B: Position, const DEPTH: u32> TQueBind<'c, A, B, DEPTH> {
     pub fn enque<T: Element>(&self, tensor: LocalTensor<'c, T, A>) -> Result<(), KernelError> {
         let at = Location::caller();
         let block = self.own(tensor.give_back(), "enque", at)?;
-        let enqueued = |queue: &mut Queue,
-                        issue: &mut dyn FnMut(Op) -> Result<(), KernelError>,
-                        ids: &mut crate::core::Ids<'_>| {
+        let enqueued = |queue: &mut Queue, issuer: &mut Issuer<'_>, ids: &mut Ids<'_>| {
             let name = || queue.name.clone();
             if queue.order.len() as u32 >= queue.depth {
                 return Err(KernelError::new(ErrorKind::Depth { name: name(), depth: queue.depth }, at));
@@ -213,8 +214,8 @@ impl<'c, A: Position, B: Position, const DEPTH: u32> TQueBind<'c, A, B, DEPTH> {
             };
             queue.blocks[block].state = BlockState::Enqueued(id);
             queue.order.push_back(block);
-            issue(Op::Scalar)?;
-            issue(Op::Set(queue.forward, id))
+            issuer.queue_call();
+            issuer.issue(Op::Set(queue.forward, id))
         };
         self.core.with_queue(self.index, enqueued, at)
     }
@@ -227,9 +228,7 @@ impl<'c, A: Position, B: Position, const DEPTH: u32> TQueBind<'c, A, B, DEPTH> {
     #[track_caller]
     pub fn deque<T: Element>(&self) -> Result<LocalTensor<'c, T, B>, KernelError> {
         let at = Location::caller();
-        let dequeued = |queue: &mut Queue,
-                        issue: &mut dyn FnMut(Op) -> Result<(), KernelError>,
-                        ids: &mut crate::core::Ids<'_>| {
+        let dequeued = |queue: &mut Queue, issuer: &mut Issuer<'_>, ids: &mut Ids<'_>| {
             let Some(block) = queue.order.pop_front() else {
                 return Err(KernelError::new(ErrorKind::Empty { name: queue.name.clone() }, at));
             };
@@ -237,8 +236,8 @@ impl<'c, A: Position, B: Position, const DEPTH: u32> TQueBind<'c, A, B, DEPTH> {
                 unreachable!("a block in the queue is enqueued");
             };
             queue.blocks[block].state = BlockState::Dequeued;
-            issue(Op::Scalar)?;
-            issue(Op::Wait(queue.forward, id))?;
+            issuer.queue_call();
+            issuer.issue(Op::Wait(queue.forward, id))?;
             ids.give_back(queue.forward, id);
             Ok((block, queue.base + block as u32 * queue.len, queue.len))
         };
@@ -256,9 +255,7 @@ impl<'c, A: Position, B: Position, const DEPTH: u32> TQueBind<'c, A, B, DEPTH> {
     pub fn free_tensor<T: Element>(&self, tensor: LocalTensor<'c, T, B>) -> Result<(), KernelError> {
         let at = Location::caller();
         let block = self.own(tensor.give_back(), "free_tensor", at)?;
-        let freed = |queue: &mut Queue,
-                     issue: &mut dyn FnMut(Op) -> Result<(), KernelError>,
-                     ids: &mut crate::core::Ids<'_>| {
+        let freed = |queue: &mut Queue, issuer: &mut Issuer<'_>, ids: &mut Ids<'_>| {
             let name = || queue.name.clone();
             if queue.blocks[block].state != BlockState::Dequeued {
                 return Err(KernelError::new(ErrorKind::FreeBeforeEnque { name: name() }, at));
@@ -270,8 +267,8 @@ impl<'c, A: Position, B: Position, const DEPTH: u32> TQueBind<'c, A, B, DEPTH> {
             };
             let block = &mut queue.blocks[block];
             (block.state, block.freed) = (BlockState::Free, Some(id));
-            issue(Op::Scalar)?;
-            issue(Op::Set(event, id))
+            issuer.queue_call();
+            issuer.issue(Op::Set(event, id))
         };
         self.core.with_queue(self.index, freed, at)
     }
@@ -285,12 +282,10 @@ impl<'c, A: Position, B: Position, const DEPTH: u32> TQueBind<'c, A, B, DEPTH> {
     #[track_caller]
     pub fn free_all_event(&self) -> Result<(), KernelError> {
         let at = Location::caller();
-        let waited = |queue: &mut Queue,
-                      issue: &mut dyn FnMut(Op) -> Result<(), KernelError>,
-                      ids: &mut crate::core::Ids<'_>| {
+        let waited = |queue: &mut Queue, issuer: &mut Issuer<'_>, ids: &mut Ids<'_>| {
             let event = queue.backward();
             for id in queue.blocks.iter_mut().filter_map(|block| block.freed.take()) {
-                issue(Op::Wait(event, id))?;
+                issuer.issue(Op::Wait(event, id))?;
                 ids.give_back(event, id);
             }
             Ok(())

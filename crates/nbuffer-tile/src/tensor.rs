@@ -108,7 +108,18 @@ impl<'t, T: Element> Local<'t, T> {
 /// It is moved when it is given back, so that using it later, or giving it back twice, does not compile; nor does giving it to
 /// a queue of another position. One that is dropped instead ends the kernel with an error that names where it was taken.
 ///
-/// ```compile_fail
+/// Once is right:
+///
+/// ```
+/// # use nbuffer_tile::*;
+/// fn once(que: &TQue<'_, VecIn>, x: LocalTensor<'_, f32, VecIn>) -> Result<(), KernelError> {
+///     que.free_tensor(x)
+/// }
+/// ```
+///
+/// Twice is not:
+///
+/// ```compile_fail,E0382
 /// # use nbuffer_tile::*;
 /// fn twice(que: &TQue<'_, VecIn>, x: LocalTensor<'_, f32, VecIn>) -> Result<(), KernelError> {
 ///     que.free_tensor(x)?;
@@ -116,10 +127,29 @@ impl<'t, T: Element> Local<'t, T> {
 /// }
 /// ```
 ///
-/// ```compile_fail
+/// Nor is another position's queue, enqueuing what was freed, or a view that outlives its tensor:
+///
+/// ```compile_fail,E0308
 /// # use nbuffer_tile::*;
 /// fn wrong(out: &TQue<'_, VecOut>, x: LocalTensor<'_, f32, VecIn>) -> Result<(), KernelError> {
 ///     out.enque(x)
+/// }
+/// ```
+///
+/// ```compile_fail,E0382
+/// # use nbuffer_tile::*;
+/// fn freed(que: &TQue<'_, VecIn>, x: LocalTensor<'_, f32, VecIn>) -> Result<(), KernelError> {
+///     que.free_tensor(x)?;
+///     que.enque(x)
+/// }
+/// ```
+///
+/// ```compile_fail,E0505
+/// # use nbuffer_tile::*;
+/// fn late(core: &Core, que: &TQue<'_, VecIn>, x: LocalTensor<'_, f32, VecIn>) -> Result<(), KernelError> {
+///     let view = x.view();
+///     que.free_tensor(x)?;
+///     core.adds(view, view, 1.0, 64)
 /// }
 /// ```
 #[derive(Debug)]

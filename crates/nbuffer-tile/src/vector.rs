@@ -326,7 +326,7 @@ impl Call {
             let which = if self.op == VectorOp::MulAddDst && index == 2 { 0 } else { (index + 1).min(2) };
             operands[index] = operand(*source, which);
         }
-        let vector = Vector {
+        let mut vector = Vector {
             op: self.op,
             // That of a choice is behind its mask.
             dtype: sources.last().map_or(dst.dtype, |source| source.dtype),
@@ -336,6 +336,8 @@ impl Call {
             n_sources: sources.len() as u8,
             scalar: self.scalar,
             shape,
+            dst_len: 0,
+            source_lens: [0; 3],
         };
         self.check_type(&vector, at)?;
         if let Shape::Masked { mask, .. } = shape {
@@ -347,10 +349,13 @@ impl Call {
         // The results of repeats lie element by element.
         let of_elements = vector.is_repeat_reduction();
         let alignment = if of_elements { dst.dtype.size() } else { Space::Ub.alignment() };
-        self.check("the destination", dst, vector.dst_extent(), alignment, at)?;
+        let len = vector.dst_extent();
+        self.check("the destination", dst, len, alignment, at)?;
+        vector.dst_len = len as u32;
         for (index, source) in sources.iter().enumerate() {
-            let extent = vector.source_extent(index);
-            self.check("a source", *source, extent, Space::Ub.alignment(), at)?;
+            let len = vector.source_extent(index);
+            self.check("a source", *source, len, Space::Ub.alignment(), at)?;
+            vector.source_lens[index] = len as u32;
             self.check_overlap(&vector, index, at)?;
         }
         Ok(vector)
@@ -399,12 +404,11 @@ impl Call {
         at: &'static Location<'static>,
     ) -> Result<(), KernelError> {
         let (dst, source) = (vector.dst, vector.sources[index]);
-        let (dst_len, source_len) = (vector.dst_extent(), vector.source_extent(index));
         let is_bits = matches!(self.op, VectorOp::Select(_)) && index == 0;
         let same = dst == source && vector.dst_dtype.size() == vector.dtype.size() && !is_bits;
-        let end = |operand: Operand, len: u64| u64::from(operand.address) + len;
-        let apart =
-            end(dst, dst_len) <= source.address.into() || end(source, source_len) <= dst.address.into();
+        let end = |operand: Operand, len: u32| operand.address + len;
+        let apart = end(dst, vector.dst_len) <= source.address
+            || end(source, vector.source_lens[index]) <= dst.address;
         if same || apart {
             return Ok(());
         }

@@ -9,7 +9,7 @@ use nbuffer_tile::plan::{Place, Plan, Resource, Stages};
 use nbuffer_tile::*;
 
 fn task(elements: u64, tile: u32, num: u32, repeat_op: u32) -> Task {
-    Task { dtype: DType::F16, elements, tile, num, repeat_op, bypass_l2: false }
+    Task { elements, tile, num, repeat_op, ..Task::default() }
 }
 
 fn simulated(profile: &Arc<Profile>, task: &Task, cores: usize) -> f64 {

@@ -69,6 +69,11 @@ impl Reader {
         Ok(Reader { items, scores, labels: labels.unwrap_or_default().to_vec() })
     }
 
+    /// The same for outputs that are values and no scores, whatever their shape.
+    pub(crate) fn without_scores(self) -> Self {
+        Reader { scores: false, ..self }
+    }
+
     /// How many classes an item's output tells apart, where it is one score per class.
     pub(crate) fn classes(&self) -> Option<usize> {
         self.scores.then(|| self.items[0].unpadded_shape().iter().product())

@@ -1,4 +1,4 @@
-//! Several items in one buffer set: a model of batch B takes B images a call.
+//! Several items in one buffer set: a model of batch B takes B items a call.
 //!
 //! To the schedule a batch is one item. Here it is taken apart again, so that one bad image costs one image.
 
@@ -10,12 +10,18 @@ use nbuffer_core::schedule::Sequence;
 use nbuffer_runtime::{BoxError, HostStages, InputSet, ItemError, OutputSet};
 
 use crate::answer::{Answer, Reader};
-use crate::image::ImagePreprocess;
+use crate::fill::Fill;
 
-/// The images of one call.
+/// The items of one call, as the files they come from; a generated one has a name like a file's.
 pub(crate) type Batch = Vec<Arc<Path>>;
 
-/// What became of each image of a batch.
+/// A batch with the number of its first item.
+pub(crate) struct Numbered {
+    first: Sequence,
+    batch: Batch,
+}
+
+/// What became of each item of a batch.
 pub(crate) type Answers = Vec<Result<Answer, BoxError>>;
 
 /// The images that are on their way, by the number of their batch: so that a batch that fails as a whole is
@@ -44,7 +50,7 @@ impl OnTheWay {
         &self,
         mut images: impl Iterator<Item = Arc<Path>> + Send + 'static,
         size: usize,
-    ) -> impl Iterator<Item = Batch> + Send + 'static {
+    ) -> impl Iterator<Item = Numbered> + Send + 'static {
         let on_the_way = self.clone();
         (0..).map_while(move |sequence| {
             let batch: Batch = images.by_ref().take(size).collect();
@@ -52,50 +58,64 @@ impl OnTheWay {
                 return None;
             }
             on_the_way.lock().insert(sequence, batch.clone());
-            Some(batch)
+            Some(Numbered { first: sequence * size as u64, batch })
         })
     }
 }
 
-/// Images into input buffers, output buffers into answers.
-pub(crate) struct ImageStages {
-    pub(crate) image: ImagePreprocess,
+/// Items into input buffers, output buffers into answers.
+pub(crate) struct ItemStages {
+    pub(crate) fill: Fill,
     pub(crate) reader: Reader,
 }
 
-impl HostStages for ImageStages {
-    type Item = Batch;
+/// What preprocess leaves of a batch.
+pub(crate) struct Filled {
+    first: Sequence,
+    /// Whether each item's inputs are there.
+    each: Vec<Result<(), BoxError>>,
+}
+
+impl HostStages for ItemStages {
+    type Item = Numbered;
     type InputSet = InputSet;
     type OutputSet = OutputSet;
-    type Carry = Vec<Result<(), BoxError>>;
+    type Carry = Filled;
     type Output = Answers;
 
-    fn preprocess(&self, batch: Batch, input: &mut InputSet) -> Result<Self::Carry, BoxError> {
-        let input = input[0].bytes_mut();
-        let slots = input.chunks_exact_mut(self.image.item_bytes());
-        let mut filled: Self::Carry = Vec::with_capacity(batch.len());
-        for (path, slot) in batch.iter().zip(slots) {
-            let done = self.image.load(path).and_then(|image| self.image.fill(&image, slot));
-            filled.push(done.map_err(BoxError::from));
+    fn preprocess(
+        &self,
+        Numbered { first, batch }: Numbered,
+        input: &mut InputSet,
+    ) -> Result<Filled, BoxError> {
+        let items = batch.iter().zip(first..).enumerate();
+        let each: Vec<Result<(), BoxError>> =
+            items.map(|(index, (path, number))| self.fill.item(number, path, index, input)).collect();
+        // A batch without a single good item is not worth a device call.
+        if each.iter().all(Result::is_err) {
+            return Err(BatchFailed(each.into_iter().filter_map(Result::err).collect()).into());
         }
-        // A batch without a single good image is not worth a device call.
-        if filled.iter().all(Result::is_err) {
-            return Err(BatchFailed(filled.into_iter().filter_map(Result::err).collect()).into());
-        }
-        Ok(filled)
+        Ok(Filled { first, each })
     }
 
-    fn postprocess(&self, filled: Self::Carry, output: &mut OutputSet) -> Result<Answers, BoxError> {
+    fn postprocess(
+        &self,
+        Filled { first, mut each }: Filled,
+        output: &mut OutputSet,
+    ) -> Result<Answers, BoxError> {
+        if let Fill::Generated(synthetic) = &self.fill {
+            each = synthetic.check(first, each.len(), output)?;
+        }
         let answer = |(index, filled): (usize, Result<(), BoxError>)| {
             filled.and_then(|()| self.reader.read(output, index))
         };
-        Ok(filled.into_iter().enumerate().map(answer).collect())
+        Ok(each.into_iter().enumerate().map(answer).collect())
     }
 }
 
-/// Every image of a batch failed, each for a reason of its own.
+/// Every item of a batch failed, each for a reason of its own.
 #[derive(Debug, thiserror::Error)]
-#[error("no image of the batch could be prepared: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+#[error("no item of the batch could be prepared: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
 pub(crate) struct BatchFailed(Vec<BoxError>);
 
 impl BatchFailed {

@@ -4,6 +4,8 @@ use std::io::{self, BufRead, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::fill::arrays;
+
 /// Why there is nothing to run over.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -32,15 +34,21 @@ pub enum InputError {
 }
 
 /// The files named by `path`: itself, or all files below it in the order of their paths. Hidden files, whose
-/// names begin with a dot, are passed over.
+/// names begin with a dot, are passed over. `x.npy+y.npy` is one item of several inputs.
 ///
-/// Whether a file is an image is not looked at: that is for its item to find out, and costs that item alone.
+/// Whether a file is an image or an array is not looked at: that is for its item to find out, and costs that item alone.
 ///
 /// # Errors
 ///
 /// When the path cannot be read, or is a folder without files.
 pub fn expand(path: &Path) -> Result<Vec<Arc<Path>>, InputError> {
     let read = |source| InputError::Read { path: path.to_owned(), source };
+    if let Some(arrays) = arrays(path).filter(|arrays| arrays.len() > 1) {
+        for array in arrays {
+            std::fs::metadata(&array).map_err(|source| InputError::Read { path: array, source })?;
+        }
+        return Ok(vec![path.into()]);
+    }
     if !std::fs::metadata(path).map_err(read)?.is_dir() {
         return Ok(vec![path.into()]);
     }

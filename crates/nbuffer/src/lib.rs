@@ -28,17 +28,20 @@ mod answer;
 mod batch;
 pub mod cli;
 mod double_buffer;
+mod fill;
 pub mod image;
 pub mod inputs;
 mod job;
 mod labels;
 pub mod metrics;
+mod npy;
 pub mod objects;
 mod open;
 #[cfg(feature = "otel")]
 pub mod otel;
 pub mod report;
 mod summarise;
+mod synthetic;
 pub mod trace_file;
 
 pub use answer::{Answer, Class, OutputDigest};

@@ -25,10 +25,14 @@ pub enum OpenError {
     Engine(#[from] EngineError),
 }
 
-/// The names [`device`] takes, the last one a pattern.
+/// The names [`device`] takes. What is to be filled in is in capitals.
 pub fn known_devices() -> Vec<String> {
     let simulated = nbuffer_sim::built_in().map(|name| format!("sim:{name}"));
-    std::iter::once("cpu".to_owned()).chain(simulated).chain(["sim:FILE.toml".to_owned()]).collect()
+    let mut known: Vec<String> = std::iter::once("cpu".to_owned()).chain(simulated).collect();
+    known.push("sim:FILE.toml".to_owned());
+    #[cfg(feature = "opencl")]
+    known.extend(["opencl".to_owned(), "opencl:PLATFORM:DEVICE".to_owned()]);
+    known
 }
 
 /// The device of this name, computing values with `engine`.
@@ -44,6 +48,10 @@ pub fn device(name: &str, engine: &Arc<dyn Engine>) -> Result<Box<dyn Device>, O
                 || Path::new(profile).extension().is_some_and(|e| e == "toml") =>
         {
             Ok(Box::new(nbuffer_sim::open(profile, Arc::clone(engine))?))
+        }
+        #[cfg(feature = "opencl")]
+        _ if name == "opencl" || name.starts_with("opencl:") => {
+            Ok(Box::new(nbuffer_opencl::OpenClDevice::new(name)))
         }
         _ => Err(OpenError::Unknown { name: name.to_owned() }),
     }

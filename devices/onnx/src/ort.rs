@@ -140,6 +140,7 @@ fn edge(outlet: &Outlet) -> Result<GraphTensor, String> {
         TensorElementType::Int8 => DType::I8,
         TensorElementType::Uint8 => DType::U8,
         TensorElementType::Int32 => DType::I32,
+        TensorElementType::Uint32 => DType::U32,
         TensorElementType::Int64 => DType::I64,
         other => return Err(unsupported_dtype(outlet.name(), other.to_string().to_lowercase())),
     };
@@ -227,6 +228,7 @@ fn view<'a>(edge: &'a Edge, buffer: &'a HostBuffer) -> ::ort::Result<SessionInpu
         DType::I8 => TensorRef::from_array_view((dims, buffer.as_slice::<i8>()))?.into(),
         DType::U8 => TensorRef::from_array_view((dims, buffer.as_slice::<u8>()))?.into(),
         DType::I32 => TensorRef::from_array_view((dims, buffer.as_slice::<i32>()))?.into(),
+        DType::U32 => TensorRef::from_array_view((dims, buffer.as_slice::<u32>()))?.into(),
         DType::I64 => TensorRef::from_array_view((dims, buffer.as_slice::<i64>()))?.into(),
     })
 }
@@ -237,6 +239,7 @@ fn copy_out(edge: &Edge, value: &DynValue, buffer: &mut HostBuffer) -> Result<()
         DType::I8 => copy(edge, value, buffer.as_mut_slice::<i8>()),
         DType::U8 => copy(edge, value, buffer.as_mut_slice::<u8>()),
         DType::I32 => copy(edge, value, buffer.as_mut_slice::<i32>()),
+        DType::U32 => copy(edge, value, buffer.as_mut_slice::<u32>()),
         DType::I64 => copy(edge, value, buffer.as_mut_slice::<i64>()),
     }
 }

@@ -10,7 +10,7 @@ use nbuffer_runtime::{Engine, EngineError, Graph, GraphTensor, HostBuffer, Sessi
 use rten_tensor::Tensor;
 use rten_tensor::prelude::*;
 
-use crate::edge::{Edge, check_shape, check_sizes, fix_all};
+use crate::edge::{Edge, check_shape, check_sizes, fix_all, unsupported_dtype};
 use crate::onnx_file::read_edges;
 
 pub(crate) const NAME: &str = "rten";
@@ -158,6 +158,7 @@ fn view<'a>(edge: &Edge, buffer: &'a HostBuffer, narrowed: &'a [i32]) -> Result<
         DType::U8 => ValueView::from_shape(dims, buffer.as_slice::<u8>()).map_err(|e| e.to_string()),
         DType::I32 => ValueView::from_shape(dims, buffer.as_slice::<i32>()).map_err(|e| e.to_string()),
         DType::I64 => ValueView::from_shape(dims, narrowed).map_err(|e| e.to_string()),
+        DType::U32 => Err(unsupported_dtype(&edge.name, DType::U32)),
     }
     .map(ValueOrView::View)
 }

@@ -207,6 +207,7 @@ fn dummy(tensor: &TensorInfo, poison: bool) -> HostBuffer {
         DType::I8 => buffer.as_mut_slice::<i8>().fill(tensor.pad_value()),
         DType::U8 => buffer.bytes_mut().fill(tensor.zero_point().clamp(0, 255) as u8),
         DType::I32 => buffer.as_mut_slice::<i32>().fill(tensor.zero_point()),
+        DType::U32 => buffer.as_mut_slice::<u32>().fill(tensor.zero_point().max(0) as u32),
         DType::I64 => buffer.as_mut_slice::<i64>().fill(tensor.zero_point().into()),
         DType::F32 => {}
     }

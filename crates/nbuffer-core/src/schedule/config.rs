@@ -135,6 +135,17 @@ pub enum LaneChoice {
     RoundRobin,
 }
 
+/// What becomes of the items that a lost lane held and had not brought to an end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Retry {
+    /// They fail.
+    #[default]
+    Never,
+    /// They are preprocessed once more, for a lane that is left, before any further item is taken. They fail when none
+    /// is left.
+    OtherLane,
+}
+
 /// When flush calls push results out of lanes with lag.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flush {
@@ -161,6 +172,8 @@ pub struct Config {
     pub lane_choice: LaneChoice,
     /// When flush calls are made.
     pub flush: Flush,
+    /// What becomes of a lost lane's items.
+    pub retry: Retry,
 }
 
 impl Config {
@@ -175,6 +188,7 @@ impl Config {
             order: Order::default(),
             lane_choice: LaneChoice::default(),
             flush: Flush::default(),
+            retry: Retry::default(),
         }
     }
 

@@ -6,7 +6,7 @@ use super::{Flush, Schedule};
 impl Schedule {
     /// A lane whose results will not come out unless a flush call pushes them.
     pub(super) fn lane_to_flush(&self) -> Option<usize> {
-        let no_more = !self.wants_items() && self.held.is_none();
+        let no_more = !self.wants_items() && !self.has_item();
         let paused = no_more || self.idle && self.flush == Flush::AtEndOrIdle;
         self.rings.iter().position(|ring| {
             let nothing_comes = ring.preprocessing == 0 && ring.ready.is_empty();

@@ -1,13 +1,13 @@
 //! The state machine itself: which command comes next, and what each event changes.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::host::Host;
 use super::ring::Ring;
 use super::window::Window;
 use super::{
-    Command, Config, ConfigError, Event, Flush, LaneChoice, Outcome, Sequence, SetState, Slot, Step, Totals,
-    Transit,
+    Command, Config, ConfigError, Event, Flush, LaneChoice, Outcome, Retry, Sequence, SetState, Slot, Step,
+    Totals, Transit,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +29,9 @@ pub struct Schedule {
     pub(super) source: Source,
     /// The item taken and not yet given a buffer set.
     pub(super) held: Option<Sequence>,
+    retry: Retry,
+    /// Items to be begun again, since their lane was lost.
+    pub(super) again: BTreeSet<Sequence>,
     pub(super) window: Window,
     pub(super) totals: Totals,
     pub(super) delivered: u64,
@@ -68,6 +71,8 @@ impl Schedule {
             flush: config.flush,
             source: Source::Waiting,
             held: None,
+            retry: config.retry,
+            again: BTreeSet::new(),
             window: Window::new(config.window, config.order),
             totals: Totals::default(),
             delivered: 0,
@@ -141,7 +146,7 @@ impl Schedule {
             return Some(Command::Postprocess(slot));
         }
         let lane = lane?;
-        let Some(sequence) = self.held.take() else {
+        let Some(sequence) = self.again.pop_first().or_else(|| self.held.take()) else {
             self.source = Source::Asked;
             return Some(Command::Take);
         };
@@ -156,7 +161,7 @@ impl Schedule {
 
     /// The lane the next item would go to, if one can be taken or is held, and has somewhere to go.
     fn lane_to_fill(&self) -> Option<usize> {
-        let is_wanted = self.held.is_some() || self.source == Source::Waiting && self.window.has_room();
+        let is_wanted = self.has_item() || self.source == Source::Waiting && self.window.has_room();
         if !is_wanted || self.fills.is_empty() || !self.host.can_preprocess() {
             return None;
         }
@@ -173,6 +178,11 @@ impl Schedule {
                 self.rings[turn].inputs().has_free().then_some(turn)
             }
         }
+    }
+
+    /// Whether there is an item that wants a buffer set.
+    pub(super) fn has_item(&self) -> bool {
+        self.held.is_some() || !self.again.is_empty()
     }
 
     /// Takes note of what happened.
@@ -237,9 +247,14 @@ impl Schedule {
 
     fn preprocessed(&mut self, slot: Slot, step: Step) {
         self.host.end_preprocess();
+        let retries = self.retries();
         let ring = &mut self.rings[slot.lane()];
         ring.preprocessing -= 1;
         let outcome = match step {
+            Step::Done if ring.lost && retries => {
+                ring.leave_from_input(slot, SetState::Preprocessing(slot.sequence()));
+                return self.begin_again(slot.sequence());
+            }
             _ if ring.lost => Outcome::Failed,
             Step::Failed => Outcome::Failed,
             Step::Done if self.cancelled => Outcome::Cancelled,
@@ -307,7 +322,11 @@ impl Schedule {
         self.fills.truncate(self.fills.len() - ring.inputs().n_free());
         let mut failed = ring.lose();
         self.callable.retain(|&callable| callable != lane);
+        if self.retries() {
+            return failed.into_iter().for_each(|sequence| self.begin_again(sequence));
+        }
         if self.lanes_alive == 0 {
+            failed.extend(std::mem::take(&mut self.again));
             failed.extend(self.held.take());
             self.leave_source();
         }
@@ -316,13 +335,23 @@ impl Schedule {
         }
     }
 
+    /// Whether an item whose lane is lost goes to another one.
+    fn retries(&self) -> bool {
+        self.retry == Retry::OtherLane && self.lanes_alive > 0 && !self.cancelled
+    }
+
+    fn begin_again(&mut self, sequence: Sequence) {
+        self.totals.retried += 1;
+        self.again.insert(sequence);
+    }
+
     fn cancel(&mut self) {
         if self.cancelled {
             return;
         }
         self.cancelled = true;
         self.leave_source();
-        if let Some(sequence) = self.held.take() {
+        for sequence in std::mem::take(&mut self.again).into_iter().chain(self.held.take()) {
             self.end(sequence, Outcome::Cancelled);
         }
         self.callable.clear();

@@ -55,7 +55,7 @@ mod sizes;
 mod window;
 
 pub use config::{
-    Config, ConfigError, Duplex, Flush, HostThreads, LIMIT, LaneChoice, LaneConfig, Order, Sets,
+    Config, ConfigError, Duplex, Flush, HostThreads, LIMIT, LaneChoice, LaneConfig, Order, Retry, Sets,
 };
 pub use machine::Schedule;
 pub use pool::SetState;

@@ -101,7 +101,8 @@ fn narrow(index: usize) -> u16 {
 pub enum Command {
     /// Ask the source for the next item. Ends with [`Event::Taken`] or [`Event::SourceEnded`].
     Take,
-    /// Fill the inputs of this input set from the item taken last. Ends with [`Event::Preprocessed`].
+    /// Fill the inputs of this input set from its item: the one taken last, or with [`Retry::OtherLane`](super::Retry)
+    /// one that a lost lane held. Ends with [`Event::Preprocessed`].
     Preprocess(Slot),
     /// Hand the item's sets to the lane. Ends with [`Event::CallReturned`].
     Submit(Transit),
@@ -150,8 +151,8 @@ pub enum Event {
     Landed(Transit),
     /// The item is back and failed on the device. The lane goes on.
     CallFailed(Transit),
-    /// The lane's device is gone: every item in its ring that needs the device fails, and the ring is
-    /// retired.
+    /// The lane's device is gone: every item in its ring that needs the device fails, or is begun again for another
+    /// lane, and the ring is retired.
     LaneLost(usize),
     /// Postprocessing ended.
     Postprocessed(Slot, Step),
@@ -172,6 +173,8 @@ pub struct Totals {
     pub failed: u64,
     /// Items cancelled.
     pub cancelled: u64,
+    /// How often an item was begun again because its lane was lost; however it ended, it counts there too.
+    pub retried: u64,
 }
 
 impl Totals {

@@ -1,7 +1,7 @@
 //! What can be asked of a schedule at any moment, without changing it.
 
 use super::machine::Source;
-use super::{HostThreads, Schedule, SetState, Sets, Totals};
+use super::{HostThreads, Schedule, Sequence, SetState, Sets, Totals};
 
 impl Schedule {
     /// Whether every item has ended and been delivered, and none will come.
@@ -41,6 +41,16 @@ impl Schedule {
             && self.calls == 0
             && self.rings.iter().any(|ring| ring.lag > 0 && ring.in_flight() > 0)
             && self.rings.iter().all(|ring| ring.ready.is_empty())
+    }
+
+    /// Whether an item in the reorder window has not ended. One that a lost lane held may be begun again.
+    pub fn is_under_way(&self, sequence: Sequence) -> bool {
+        self.window.is_active(sequence)
+    }
+
+    /// Items that wait to be begun again, since their lane was lost.
+    pub fn waiting_again(&self) -> usize {
+        self.again.len()
     }
 
     /// Items by how they ended so far.

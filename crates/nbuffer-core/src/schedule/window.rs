@@ -91,6 +91,10 @@ impl Window {
         }
     }
 
+    pub(super) fn is_active(&self, sequence: Sequence) -> bool {
+        (self.oldest..self.next).contains(&sequence) && self.places[self.place(sequence)] == Place::Active
+    }
+
     pub(super) fn can_deliver(&self) -> bool {
         match self.order {
             Order::InOrder => matches!(self.places[self.oldest_place], Place::Ended(_)),

@@ -14,6 +14,8 @@ pub enum DType {
     U8,
     /// Signed 32-bit integer.
     I32,
+    /// Unsigned 32-bit integer.
+    U32,
     /// Signed 64-bit integer.
     I64,
     /// 32-bit IEEE float.
@@ -25,17 +27,18 @@ impl DType {
     pub const fn size_bytes(self) -> usize {
         match self {
             DType::I8 | DType::U8 => 1,
-            DType::I32 | DType::F32 => 4,
+            DType::I32 | DType::U32 | DType::F32 => 4,
             DType::I64 => 8,
         }
     }
 
-    /// The NumPy name: `int8`, `uint8`, `int32`, `int64` or `float32`.
+    /// The NumPy name: `int8`, `uint8`, `int32`, `uint32`, `int64` or `float32`.
     pub const fn name(self) -> &'static str {
         match self {
             DType::I8 => "int8",
             DType::U8 => "uint8",
             DType::I32 => "int32",
+            DType::U32 => "uint32",
             DType::I64 => "int64",
             DType::F32 => "float32",
         }

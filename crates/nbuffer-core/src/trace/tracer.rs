@@ -147,6 +147,10 @@ impl Tracer {
         }
         let thread = Some((self.threads.begin(), Interval::at(0)));
         if stage == Stage::Preprocess {
+            if journey.lane.is_some() {
+                // Its lane was lost, and it begins again: what counts is the way it went in the end.
+                *journey = Journey { source: journey.source, ..Journey::of(slot.sequence()) };
+            }
             journey.lane = Some(slot.lane() as u16);
             journey.input = Some(slot.set() as u16);
             journey.preprocess = thread;

@@ -39,6 +39,8 @@ pub(crate) struct Driver {
     pub(crate) delivered: Vec<(u64, Outcome)>,
     pub(crate) ends: HashMap<u64, Outcome>,
     pub(crate) cancelled: bool,
+    /// Items that failed by themselves, not with their lane.
+    pub(crate) own_failures: u64,
     pub(crate) lost: Vec<bool>,
     /// Sets in use and host steps at the last check: what a smaller size may not have grown beyond.
     pub(crate) in_use: Vec<[usize; 2]>,
@@ -59,6 +61,7 @@ impl Driver {
             delivered: Vec::new(),
             ends: HashMap::new(),
             cancelled: false,
+            own_failures: 0,
             lost: vec![false; lanes],
             in_use: vec![[0; 2]; lanes],
             host_steps: [0; 2],
@@ -76,7 +79,11 @@ impl Driver {
         };
         let running = match command {
             Command::Take => Running::Take,
-            Command::Preprocess(slot) => Running::Preprocess(slot),
+            Command::Preprocess(slot) => {
+                // It may have been with a lane that was lost.
+                self.input_free.retain(|&sequence| sequence != slot.sequence());
+                Running::Preprocess(slot)
+            }
             Command::Submit(transit) if self.queued => {
                 self.schedule.report(Event::CallReturned(transit.lane()));
                 Running::Queued(transit)
@@ -103,17 +110,23 @@ impl Driver {
                 self.taken += u64::from(self.schedule.is_asking());
                 self.schedule.report(Event::Taken);
             }
-            Running::Preprocess(slot) => self.schedule.report(Event::Preprocessed(slot, step)),
-            Running::Postprocess(slot) => self.schedule.report(Event::Postprocessed(slot, step)),
+            Running::Preprocess(slot) => {
+                self.own_failures += u64::from(how == How::Fails);
+                self.schedule.report(Event::Preprocessed(slot, step));
+            }
+            Running::Postprocess(slot) => {
+                self.own_failures += u64::from(how == How::Fails);
+                self.schedule.report(Event::Postprocessed(slot, step));
+            }
             Running::Queued(transit) => match how {
                 How::Well => self.come_back(transit, Event::Landed),
-                How::Fails => self.come_back(transit, Event::CallFailed),
+                How::Fails => self.call_fails(transit),
                 How::LaneDies => self.lose(transit.lane()),
             },
             Running::Call(lane, submitted) => match (how, submitted) {
                 (How::LaneDies, _) => self.lose(lane),
                 (How::Fails, Some(transit)) => {
-                    self.come_back(transit, Event::CallFailed);
+                    self.call_fails(transit);
                     self.schedule.report(Event::CallReturned(lane));
                 }
                 (_, submitted) => {
@@ -129,6 +142,11 @@ impl Driver {
             },
         }
         self.check();
+    }
+
+    fn call_fails(&mut self, transit: Transit) {
+        self.own_failures += 1;
+        self.come_back(transit, Event::CallFailed);
     }
 
     pub(crate) fn come_back(&mut self, transit: Transit, how: impl Fn(Transit) -> Event) {
@@ -349,6 +367,12 @@ impl Driver {
         if !self.cancelled && self.schedule.lanes_alive() > 0 {
             assert_eq!(self.items_left, 0, "items were left in the source");
             assert_eq!(totals.cancelled, 0);
+            if self.config.retry == Retry::OtherLane {
+                assert_eq!(totals.failed, self.own_failures, "an item failed with its lane");
+            }
+        }
+        if self.config.retry == Retry::Never {
+            assert_eq!(totals.retried, 0);
         }
         for (lane, config) in self.config.lanes.iter().enumerate().filter(|(lane, _)| !self.lost[*lane]) {
             let free = |states: &[SetState]| states.iter().filter(|s| **s == SetState::Free).count();

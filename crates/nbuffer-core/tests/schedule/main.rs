@@ -47,7 +47,7 @@ fn case() -> impl Strategy<Value = Case> {
         let lanes: Vec<_> = sets.into_iter().map(|sets| LaneConfig { sets, lag }).collect();
         lanes
     });
-    let policies = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
+    let policies = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     let rates = (
         prop_oneof![Just(0u64), 1u64..8],
         prop_oneof![3 => Just(0u64), 1 => 10u64..60],
@@ -57,13 +57,14 @@ fn case() -> impl Strategy<Value = Case> {
         prop_oneof![Just(0u64), 2u64..40],
     );
     (lanes, host_threads(), 1usize..40, 0u64..=50, any::<u64>(), policies, rates).prop_map(
-        |(lanes, host_threads, window, items, seed, (in_order, least, at_end, queued), rates)| {
+        |(lanes, host_threads, window, items, seed, (in_order, least, at_end, queued, retry), rates)| {
             let queued = queued && lanes[0].lag == 0;
             let mut config = Config::new(lanes, host_threads);
             config.window = window;
             config.order = if in_order { Order::InOrder } else { Order::Completed };
             config.lane_choice = if least { LaneChoice::LeastLoaded } else { LaneChoice::RoundRobin };
             config.flush = if at_end { Flush::AtEnd } else { Flush::AtEndOrIdle };
+            config.retry = if retry { Retry::OtherLane } else { Retry::Never };
             let (fail_one_in, die_one_in, cancel_at, deliver_one_in, input_free_one_in, change_one_in) =
                 rates;
             Case {
@@ -167,6 +168,23 @@ proptest! {
         let driver = run(&case);
         prop_assert_eq!(driver.schedule.totals().ok, case.items);
     }
+}
+
+/// Two lanes and a device that dies: every order of events, with retry.
+#[test]
+fn every_order_of_events_around_a_lost_lane() {
+    let mut states = 0;
+    for (sets, lag) in [(Sets::Joint(1), 0), (Sets::Split { inputs: 1, outputs: 1 }, 0), (Sets::Joint(1), 2)]
+    {
+        let mut config = Config::new(vec![LaneConfig { sets, lag }; 2], 1);
+        config.window = 2;
+        config.retry = Retry::OtherLane;
+        let mut seen = HashSet::new();
+        every_order(&Driver::new(config, false, 2), true, &mut seen);
+        states += seen.len();
+    }
+    println!("{states} states");
+    assert!(states > 1_000, "{states} states are too few to be all");
 }
 
 /// Walks through every order in which commands can be asked for and can end.

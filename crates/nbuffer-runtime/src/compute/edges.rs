@@ -99,6 +99,24 @@ pub enum GraphError {
         /// What does not fit.
         problem: FieldProblem,
     },
+    /// A kernel of the model's own without a form for the CPU.
+    #[error(
+        "model `{model}`: its program has no `cpu` form to take values from; use a device it has code for"
+    )]
+    NoCpuForm {
+        /// Name of the model.
+        model: String,
+    },
+    /// A kernel of the model's own that was put together by hand and does not fit.
+    #[error("model `{model}`, `{field}` of its program: {problem}")]
+    Program {
+        /// Name of the model.
+        model: String,
+        /// The part of the program; empty for the whole.
+        field: String,
+        /// What does not fit.
+        problem: FieldProblem,
+    },
     /// A tensor of the graph is not one nbuffer can hold.
     #[error("model `{model}`, {side} {idx}: {source}; export the graph with a smaller one")]
     Tensor {

@@ -2,6 +2,7 @@
 
 mod builtin;
 mod edges;
+mod program;
 
 use std::sync::Arc;
 
@@ -9,7 +10,7 @@ use nbuffer_core::tensor::TensorInfo;
 
 use crate::device::DeviceError;
 use crate::engine::{Engine, Graph, Session};
-use crate::model::{Kernel, Model};
+use crate::model::{CpuForm, Kernel, KernelProgram, Model};
 
 pub use edges::GraphError;
 
@@ -27,11 +28,12 @@ enum Source {
     Graph { graph: Arc<dyn Graph>, engine: String },
     Identity,
     Checksum,
+    Program(Arc<KernelProgram>, CpuForm),
 }
 
 impl Compute {
     /// Loads the model's graph into `engine` and checks that the graph agrees with the manifest; a built-in
-    /// kernel needs no engine and leaves it unused.
+    /// kernel, or the built-in form of the model's own, needs no engine and leaves it unused.
     ///
     /// The tensors of a plain `.onnx` file are taken from the graph: a first dimension it leaves open is 1,
     /// or what the first input fixes it to.
@@ -43,9 +45,27 @@ impl Compute {
     pub fn new(model: &Model, engine: &Arc<dyn Engine>) -> Result<Self, DeviceError> {
         match &model.kernel {
             Kernel::Onnx(path) => Compute::of_graph(model, engine.load(path)?, engine.describe()),
-            Kernel::Identity => Compute::of_built_in(model, Source::Identity),
-            Kernel::Checksum => Compute::of_built_in(model, Source::Checksum),
+            _ => Ok(Compute::built_in(model)?.expect("every kernel but a graph is built in")),
         }
+    }
+
+    /// The values of a kernel that needs no engine; `None` for a graph.
+    ///
+    /// # Errors
+    ///
+    /// When kernel and tensors do not fit, or a program has no form for the CPU ([`DeviceError::Graph`]).
+    pub fn built_in(model: &Model) -> Result<Option<Self>, DeviceError> {
+        let source = match &model.kernel {
+            Kernel::Onnx(_) => return Ok(None),
+            Kernel::Identity => Source::Identity,
+            Kernel::Checksum => Source::Checksum,
+            Kernel::Program(program) => {
+                let form = program.cpu.ok_or_else(|| GraphError::NoCpuForm { model: model.name.clone() })?;
+                Source::Program(Arc::clone(program), form)
+            }
+        };
+        model.check_kernel()?;
+        Ok(Some(Compute { inputs: model.inputs.clone(), outputs: model.outputs.clone(), source }))
     }
 
     fn of_graph(model: &Model, graph: Arc<dyn Graph>, engine: String) -> Result<Self, DeviceError> {
@@ -56,15 +76,6 @@ impl Compute {
             edges::agreed(model, graph.as_ref())?
         };
         Ok(Compute { inputs, outputs, source: Source::Graph { graph, engine } })
-    }
-
-    fn of_built_in(model: &Model, source: Source) -> Result<Self, DeviceError> {
-        // A model put together by hand has not been through `Model::open`.
-        model
-            .kernel
-            .check_sizes(&model.inputs, &model.outputs)
-            .map_err(|problem| GraphError::BuiltIn { model: model.name.clone(), problem })?;
-        Ok(Compute { inputs: model.inputs.clone(), outputs: model.outputs.clone(), source })
     }
 
     /// Inputs of one call. Where a graph computes them, they carry the graph's names.
@@ -88,6 +99,7 @@ impl Compute {
             Source::Graph { engine, .. } => engine.clone(),
             Source::Identity => "identity (built in)".to_owned(),
             Source::Checksum => "checksum (built in)".to_owned(),
+            Source::Program(_, form) => format!("{} (built in)", form.name()),
         }
     }
 
@@ -101,6 +113,9 @@ impl Compute {
             Source::Graph { graph, .. } => graph.session(self.batch(), threads)?,
             Source::Identity => Box::new(builtin::Identity),
             Source::Checksum => Box::new(builtin::Checksum),
+            Source::Program(program, form) => {
+                Box::new(program::BuiltInForm::new(*form, &program.args, self.inputs[0].dtype()))
+            }
         })
     }
 }

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use super::Preprocess;
 use super::error::{FieldProblem, ModelError};
 use super::json::{self, Samples};
-use super::path::Field;
+use super::path::{Field, ModelDir};
+use super::program::{Argument, Code, CpuForm, DeviceCode, KernelProgram};
 
 /// The version of the `nbuffer` section that this code reads.
 const FORMAT: u64 = 1;
@@ -24,6 +25,22 @@ const SAMPLES: &Samples = &[
     ("nbuffer.format", "1"),
     ("nbuffer.graph", "\"model.onnx\", a path within the model directory"),
     ("nbuffer.kernel", "\"identity\" or \"checksum\""),
+    (
+        "nbuffer.program",
+        "{\"opencl\": {\"source\": \"k.cl\", \"entry\": \"k\"}, \"global\": [1024], \"args\": [{\"input\": 0}, {\"output\": 0}]}",
+    ),
+    ("nbuffer.program.cpu", "\"power\", \"saxpy\" or \"copy\""),
+    (
+        "nbuffer.program.opencl",
+        "{\"source\": \"k.cl\", \"entry\": \"k\", \"options\": \"\"}, or with \"binary\" for \"source\"",
+    ),
+    ("nbuffer.program.cuda", "{\"ptx\": \"k.ptx\", \"entry\": \"k\"}, or with \"source\" for \"ptx\""),
+    ("nbuffer.program.global", "[1048576], the work items along 1 to 3 dimensions"),
+    ("nbuffer.program.local", "[256], the work items of a group along as many dimensions as `global`"),
+    (
+        "nbuffer.program.args",
+        "[{\"input\": 0}, {\"output\": 0}, {\"u32\": 7}], with input, output, u32, i32, u64 or f32",
+    ),
     ("nbuffer.kernel_time_s", "0.002, in seconds"),
     ("nbuffer.preprocess", "{\"height\": 224, \"width\": 224, \"mean\": [0, 0, 0], \"std\": [1, 1, 1]}"),
     ("nbuffer.labels", "\"labels.txt\", a path within the model directory"),
@@ -62,6 +79,7 @@ pub(super) struct Section {
     _format: u64,
     pub(super) graph: Option<String>,
     pub(super) kernel: Option<BuiltIn>,
+    pub(super) program: Option<ProgramSection>,
     kernel_time_s: Option<f64>,
     preprocess: Option<ImageSection>,
     pub(super) labels: Option<String>,
@@ -73,6 +91,38 @@ pub(super) struct Section {
 pub(super) enum BuiltIn {
     Identity,
     Checksum,
+}
+
+/// A kernel of the model's own, as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+pub(super) struct ProgramSection {
+    cpu: Option<CpuForm>,
+    opencl: Option<OpenClSection>,
+    cuda: Option<CudaSection>,
+    global: Vec<usize>,
+    local: Option<Vec<usize>>,
+    args: Vec<Argument>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+struct OpenClSection {
+    source: Option<String>,
+    binary: Option<String>,
+    entry: String,
+    #[serde(default)]
+    options: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, expecting = "an object")]
+struct CudaSection {
+    source: Option<String>,
+    ptx: Option<String>,
+    entry: String,
+    #[serde(default)]
+    options: String,
 }
 
 #[derive(Deserialize)]
@@ -162,6 +212,54 @@ impl Section {
             std: channels("nbuffer.preprocess.std", &section.std, checked_std)?,
         }))
     }
+}
+
+impl ProgramSection {
+    /// The program, with every file it names. Whether its parts fit each other is not looked at here.
+    pub(super) fn program(&self, file: &Path, dir: &ModelDir) -> Result<KernelProgram, ModelError> {
+        let opencl = self.opencl.as_ref().map(|OpenClSection { source, binary, entry, options }| {
+            let code = code(file, dir, "opencl", source.as_deref(), ("binary", binary.as_deref()))?;
+            Ok(DeviceCode { code, entry: entry.clone(), options: options.clone() })
+        });
+        let cuda = self.cuda.as_ref().map(|CudaSection { source, ptx, entry, options }| {
+            let code = code(file, dir, "cuda", source.as_deref(), ("ptx", ptx.as_deref()))?;
+            Ok(DeviceCode { code, entry: entry.clone(), options: options.clone() })
+        });
+        Ok(KernelProgram {
+            cpu: self.cpu,
+            opencl: opencl.transpose()?,
+            cuda: cuda.transpose()?,
+            global: self.global.clone(),
+            local: self.local.clone(),
+            args: self.args.clone(),
+        })
+    }
+}
+
+/// The one file of a device's section: text, or what a compiler made, under the name that device has for it.
+fn code(
+    file: &Path,
+    dir: &ModelDir,
+    device: &str,
+    source: Option<&str>,
+    (compiled, binary): (&'static str, Option<&str>),
+) -> Result<Code, ModelError> {
+    let section = format!("nbuffer.program.{device}");
+    let existing = |name: &str, path: &str| {
+        let code = dir.existing(Field { file, name: &format!("{section}.{name}") }, path)?;
+        let metadata = code.metadata();
+        match metadata.map_err(|source| ModelError::Read { file: code.clone(), source })?.len() {
+            0 => Err(ModelError::Empty { file: code }),
+            _ => Ok(code),
+        }
+    };
+    let found = match (source, binary) {
+        (Some(path), None) => return existing("source", path).map(Code::Source),
+        (None, Some(path)) => return existing(compiled, path).map(Code::Binary),
+        (Some(_), Some(_)) => "both",
+        (None, None) => "neither",
+    };
+    Err(Field { file, name: &section }.error(FieldProblem::SourceOrBinary { found, compiled }))
 }
 
 fn checked_mean(value: f64) -> Result<f32, FieldProblem> {

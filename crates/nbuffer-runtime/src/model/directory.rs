@@ -1,8 +1,9 @@
 //! The directory form of a model: reads its files and checks that they agree.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use nbuffer_core::tensor::TensorInfo;
+use nbuffer_core::tensor::{DType, TensorInfo};
 
 use super::descriptor::{BuiltIn, Descriptor};
 use super::error::{FieldProblem, ModelError};
@@ -34,7 +35,7 @@ pub(super) fn open(path: &Path) -> Result<Model, ModelError> {
         (None, Kernel::Onnx(graph)) => {
             graph.metadata().map_err(|source| ModelError::Read { file: graph.clone(), source })?.len()
         }
-        (None, Kernel::Identity | Kernel::Checksum) => 0,
+        (None, Kernel::Identity | Kernel::Checksum | Kernel::Program(_)) => 0,
     };
     let preprocess = descriptor.nbuffer.preprocess(&descriptor_file)?;
     if let Some(preprocess) = &preprocess {
@@ -64,9 +65,10 @@ fn kernel(
     inputs: &[TensorInfo],
     outputs: &[TensorInfo],
 ) -> Result<Kernel, ModelError> {
-    let refused = |name, problem| Field { file, name }.error(problem);
-    let kernel = match (&descriptor.nbuffer.graph, descriptor.nbuffer.kernel) {
-        (Some(graph), None) => {
+    let refused = |name: &str, problem| Field { file, name }.error(problem);
+    let section = &descriptor.nbuffer;
+    let kernel = match (&section.graph, section.kernel, &section.program) {
+        (Some(graph), None, None) => {
             let graph = dir.existing(Field { file, name: "nbuffer.graph" }, graph)?;
             let metadata = graph.metadata();
             match metadata.map_err(|source| ModelError::Read { file: graph.clone(), source })?.len() {
@@ -74,15 +76,35 @@ fn kernel(
                 _ => Kernel::Onnx(graph),
             }
         }
-        (None, Some(BuiltIn::Identity)) => Kernel::Identity,
-        (None, Some(BuiltIn::Checksum)) => Kernel::Checksum,
-        (Some(_), Some(_)) => {
-            return Err(refused("nbuffer", FieldProblem::GraphOrKernel { found: "both" }));
+        (None, Some(BuiltIn::Identity), None) => Kernel::Identity,
+        (None, Some(BuiltIn::Checksum), None) => Kernel::Checksum,
+        (None, None, Some(program)) => {
+            let program = program.program(file, dir)?;
+            program.check(inputs, outputs).map_err(|(field, problem)| {
+                let dot = if field.is_empty() { "" } else { "." };
+                refused(&format!("nbuffer.program{dot}{field}"), problem)
+            })?;
+            return Ok(Kernel::Program(Arc::new(program)));
         }
-        (None, None) => return Err(refused("nbuffer", FieldProblem::GraphOrKernel { found: "neither" })),
+        (graph, kernel, program) => {
+            let given =
+                [("graph", graph.is_some()), ("kernel", kernel.is_some()), ("program", program.is_some())];
+            let found = given.iter().filter(|(_, is_there)| *is_there).map(|(name, _)| *name).collect();
+            return Err(refused("nbuffer", FieldProblem::OneKernel { found }));
+        }
     };
+    if let Some((list, idx)) = other_than_int8(inputs, outputs) {
+        return Err(Field { file, name: "nbuffer" }.error(FieldProblem::Int8Only { list, idx }));
+    }
     kernel.check_sizes(inputs, outputs).map_err(|problem| refused("nbuffer.kernel", problem))?;
     Ok(kernel)
+}
+
+/// The first tensor that is not int8, as the list of its type and its place there.
+fn other_than_int8(inputs: &[TensorInfo], outputs: &[TensorInfo]) -> Option<(&'static str, usize)> {
+    let first = |tensors: &[TensorInfo]| tensors.iter().position(|tensor| tensor.dtype() != DType::I8);
+    let input = first(inputs).map(|idx| ("input_dtypes", idx));
+    input.or_else(|| first(outputs).map(|idx| ("output_dtypes", idx)))
 }
 
 fn check_preprocess(file: &Path, preprocess: &Preprocess, inputs: &[TensorInfo]) -> Result<(), ModelError> {

@@ -229,13 +229,94 @@ pub enum FieldProblem {
         /// What the file says.
         path: String,
     },
-    /// Neither a graph nor a built-in kernel, or both.
+    /// Not exactly one of a graph, a built-in kernel and a kernel of the model's own.
     #[error(
-        "has {found} `graph` and `kernel`: give one of them, `graph` for an ONNX file, `kernel` for `identity` or `checksum`"
+        "has {}: give exactly one of `graph` for an ONNX file, `kernel` for `identity` or `checksum`, `program` for a kernel of your own",
+        if .found.is_empty() { "nothing to compute with".to_owned() } else { format!("`{}`", .found.join("` and `")) }
     )]
-    GraphOrKernel {
+    OneKernel {
+        /// The ones there are.
+        found: Vec<&'static str>,
+    },
+    /// Element types that only kernels of the model's own take.
+    #[error("computes int8 tensors, but `{list}[{idx}]` is another type: leave it out, or use `program`")]
+    Int8Only {
+        /// The list of types in `manifest.json`.
+        list: &'static str,
+        /// The place in it.
+        idx: usize,
+    },
+    /// Quantisation or padding of a tensor that has none.
+    #[error("describes a tensor that is not int8: {advice}")]
+    NotQuantized {
+        /// What to do.
+        advice: &'static str,
+    },
+    /// A program without any code.
+    #[error("has no code: give at least one of `cpu`, `opencl` and `cuda`")]
+    NoCode,
+    /// Not exactly one file of code for a device.
+    #[error("has {found} `source` and `{compiled}`: give one of them")]
+    SourceOrBinary {
         /// `both` or `neither`.
         found: &'static str,
+        /// What the compiled form is called for this device.
+        compiled: &'static str,
+    },
+    /// The entry of a program cannot be a function's name.
+    #[error("`{entry}` is not the name of a function: give the kernel's, of letters, digits and `_`")]
+    Entry {
+        /// What the file says.
+        entry: String,
+    },
+    /// Work items that cannot be launched.
+    #[error("is {found:?}: give 1 to 3 numbers from 1 to 4294967295")]
+    WorkItems {
+        /// What the file says.
+        found: Vec<usize>,
+    },
+    /// A group with other dimensions than the whole.
+    #[error("has {found} dimensions where `global` has {expected}: give as many")]
+    GroupRank {
+        /// Dimensions of the group.
+        found: usize,
+        /// Dimensions of the whole.
+        expected: usize,
+    },
+    /// An argument names a tensor that is not there.
+    #[error("names {side} {idx}, the manifest has {there}: count from 0")]
+    ArgumentTensor {
+        /// `input` or `output`.
+        side: &'static str,
+        /// The number given.
+        idx: usize,
+        /// How many there are.
+        there: usize,
+    },
+    /// A tensor the entry does not get.
+    #[error("does not have {side} {idx} of the manifest: every tensor is an argument")]
+    ArgumentMissing {
+        /// `input` or `output`.
+        side: &'static str,
+        /// Which one.
+        idx: usize,
+    },
+    /// An output that is given twice.
+    #[error("names output {idx} again: an output is one argument")]
+    ArgumentTwice {
+        /// Which one.
+        idx: usize,
+    },
+    /// A number that float32 cannot hold.
+    #[error("is not a finite number that float32 can hold")]
+    ArgumentRange,
+    /// A built-in form that does not take these arguments and tensors.
+    #[error("`{form}` takes {takes}: correct arguments and manifest, or leave `cpu` out")]
+    CpuForm {
+        /// Its name.
+        form: &'static str,
+        /// What it takes.
+        takes: &'static str,
     },
     /// The identity kernel needs outputs like its inputs.
     #[error(

@@ -14,6 +14,7 @@ const SHAPES: &str = "[[1, 230, 240, 4]], the padded N, H, W, C of each tensor";
 const SHAPES_ORIGINAL: &str = "[[1, 3, 224, 224]], the unpadded N, C, H, W of each tensor";
 const PARAMS: &str = "[[0.0039, -128]], scale and zero point of each tensor";
 const PADDING: &str = "[[0, 0, 3, 3, 3, 13, 0, 1]], before and after of each dimension of each tensor";
+const DTYPES: &str = "[\"float32\"], the int8, int32, uint32 or float32 of each tensor";
 const PATH: &str = "\"postprocess_graph.onnx\", a path within the model directory";
 
 /// How each field is written, for the error messages.
@@ -26,6 +27,8 @@ pub(super) const SAMPLES: &Samples = &[
     ("dequantize_params", PARAMS),
     ("n_padded_ch_inputs", PADDING),
     ("n_padded_ch_outputs", PADDING),
+    ("input_dtypes", DTYPES),
+    ("output_dtypes", DTYPES),
     ("input_tensor_layout", "\"NHWC\""),
     ("manifest_version", "\"1.0\""),
     ("quantized_model_file", PATH),
@@ -48,6 +51,8 @@ pub(super) struct Manifest {
     preprocess_graph: Option<String>,
     postprocess_graph: Option<String>,
     input_tensor_layout: Option<String>,
+    input_dtypes: Option<Vec<ElementType>>,
+    output_dtypes: Option<Vec<ElementType>>,
     input_shapes: Option<Vec<Vec<usize>>>,
     input_shapes_original: Option<Vec<Vec<usize>>>,
     quantize_params: Option<Vec<Vec<f64>>>,
@@ -58,6 +63,27 @@ pub(super) struct Manifest {
     n_padded_ch_outputs: Option<Vec<Vec<usize>>>,
 }
 
+/// The element types a manifest may give. Without any all tensors are int8.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum ElementType {
+    Int8,
+    Int32,
+    Uint32,
+    Float32,
+}
+
+impl From<ElementType> for DType {
+    fn from(element: ElementType) -> DType {
+        match element {
+            ElementType::Int8 => DType::I8,
+            ElementType::Int32 => DType::I32,
+            ElementType::Uint32 => DType::U32,
+            ElementType::Float32 => DType::F32,
+        }
+    }
+}
+
 /// The lists that describe one side of the model, each with its field name.
 struct Side<'a> {
     prefix: &'static str,
@@ -65,6 +91,7 @@ struct Side<'a> {
     originals: (&'static str, &'a Option<Vec<Vec<usize>>>),
     params: (&'static str, &'a Option<Vec<Vec<f64>>>),
     padding: (&'static str, &'a Option<Vec<Vec<usize>>>),
+    dtypes: (&'static str, &'a Option<Vec<ElementType>>),
 }
 
 impl Manifest {
@@ -82,6 +109,7 @@ impl Manifest {
             originals: ("input_shapes_original", &self.input_shapes_original),
             params: ("quantize_params", &self.quantize_params),
             padding: ("n_padded_ch_inputs", &self.n_padded_ch_inputs),
+            dtypes: ("input_dtypes", &self.input_dtypes),
         }
         .tensors(file)?;
         let outputs = Side {
@@ -90,6 +118,7 @@ impl Manifest {
             originals: ("output_shapes_original", &self.output_shapes_original),
             params: ("dequantize_params", &self.dequantize_params),
             padding: ("n_padded_ch_outputs", &self.n_padded_ch_outputs),
+            dtypes: ("output_dtypes", &self.output_dtypes),
         }
         .tensors(file)?;
 
@@ -152,8 +181,18 @@ impl Side<'_> {
             let problem = FieldProblem::Count { found, expected: shapes.len(), other: self.shapes.0 };
             Err(Field { file, name }.error(problem))
         };
-        let params = required(file, self.params)?;
-        count_agrees(self.params.0, params.len())?;
+        let dtypes = self.dtypes.1.as_deref();
+        if let Some(dtypes) = dtypes {
+            count_agrees(self.dtypes.0, dtypes.len())?;
+        }
+        let dtype = |idx: usize| dtypes.map_or(DType::I8, |dtypes| dtypes[idx].into());
+        let params = match self.params.1.as_deref() {
+            None if (0..shapes.len()).all(|idx| dtype(idx) != DType::I8) => None,
+            _ => Some(required(file, self.params)?),
+        };
+        if let Some(params) = params {
+            count_agrees(self.params.0, params.len())?;
+        }
         let padding = self.padding.1.as_deref();
         if let Some(padding) = padding {
             count_agrees(self.padding.0, padding.len())?;
@@ -165,8 +204,13 @@ impl Side<'_> {
         let mut tensors = Vec::with_capacity(shapes.len());
         for (idx, shape) in shapes.iter().enumerate() {
             let at = |list: &str, problem| Field { file, name: &format!("{list}[{idx}]") }.error(problem);
-            let (scale, zero_point) =
-                quantization(&params[idx]).map_err(|problem| at(self.params.0, problem))?;
+            let (scale, zero_point) = params
+                .map_or(Ok((1.0, 0)), |params| quantization(&params[idx]))
+                .map_err(|problem| at(self.params.0, problem))?;
+            if dtype(idx) != DType::I8 && (scale, zero_point) != (1.0, 0) {
+                let advice = "write [1, 0] where other tensors have quantisation";
+                return Err(at(self.params.0, FieldProblem::NotQuantized { advice }));
+            }
             let padding = padding.map_or(Ok(vec![(0, 0); shape.len()]), |padding| {
                 pairs(&padding[idx], shape.len()).map_err(|problem| at(self.padding.0, problem))
             })?;
@@ -176,11 +220,15 @@ impl Side<'_> {
                 padding,
                 scale,
                 zero_point,
-                DType::I8,
+                dtype(idx),
             )
             .map_err(|source| self.refused(source, &at))?;
             check_extent(&tensor).map_err(|problem| at(self.shapes.0, problem))?;
             check_padding(&tensor).map_err(|problem| at(self.padding.0, problem))?;
+            if dtype(idx) != DType::I8 && tensor.padding().iter().any(|&pair| pair != (0, 0)) {
+                let advice = "only int8 tensors are padded";
+                return Err(at(self.padding.0, FieldProblem::NotQuantized { advice }));
+            }
             if let Some(originals) = originals {
                 check_original(&originals[idx], &tensor).map_err(|problem| at(self.originals.0, problem))?;
             }

@@ -17,7 +17,24 @@
 //! }
 //! ```
 //!
-//! `"kernel": "identity"` or `"kernel": "checksum"` takes the place of `graph` for a model without weights.
+//! `"kernel": "identity"` or `"kernel": "checksum"` takes the place of `graph` for a model without weights, and a
+//! `program` that of a graph for a kernel the model brings itself, with code per device:
+//!
+//! ```json
+//! "program": {
+//!   "cpu": "power",
+//!   "opencl": { "source": "power.cl", "entry": "power", "options": "" },
+//!   "cuda": { "ptx": "power.ptx", "entry": "power" },
+//!   "global": [1048576], "local": [256],
+//!   "args": [{ "input": 0 }, { "output": 0 }, { "u32": 7 }, { "u32": 1048576 }]
+//! }
+//! ```
+//!
+//! [`KernelProgram`] says what each key means. `binary` may stand for `source`, and `source` for `ptx`; one of
+//! `cpu`, `opencl` and `cuda` is enough. Its tensors may be of other types than int8: `"input_dtypes": ["float32"]` and
+//! `"output_dtypes"` in `manifest.json`, with `int8`, `int32`, `uint32` or `float32` per tensor. Only int8 has quantisation and
+//! padding, so without int8 tensors `quantize_params` and `dequantize_params` may be left out.
+//!
 //! `kernel_time_s`, `preprocess` and `labels` may be left out. Paths are relative to the directory and stay
 //! within it.
 //!
@@ -31,14 +48,18 @@ mod json;
 mod labels;
 mod manifest;
 mod path;
+mod program;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use nbuffer_core::tensor::TensorInfo;
 
+use crate::compute::GraphError;
 pub use error::{FieldProblem, ModelError};
 pub use labels::read_labels;
+pub use program::{Argument, Code, CpuForm, DeviceCode, KernelProgram};
 
 /// The most bytes of one tensor. The largest published ones have a few megabytes; a shape that asks for more
 /// than this is a mistake, and allocating it would end the process.
@@ -80,6 +101,8 @@ pub enum Kernel {
     /// The first 8 bytes of the only output are FNV-1a (64 bit, little endian) of all input bytes in order,
     /// the rest zero.
     Checksum,
+    /// Code for one device or more that the model brings itself.
+    Program(Arc<KernelProgram>),
 }
 
 /// How an image becomes an input tensor.
@@ -109,7 +132,7 @@ impl Kernel {
             Kernel::Checksum if outputs.len() != 1 || outputs[0] < 8 => {
                 Err(FieldProblem::ChecksumOutput { outputs })
             }
-            Kernel::Onnx(_) | Kernel::Identity | Kernel::Checksum => Ok(()),
+            Kernel::Onnx(_) | Kernel::Identity | Kernel::Checksum | Kernel::Program(_) => Ok(()),
         }
     }
 }
@@ -145,11 +168,31 @@ impl Model {
         Err(ModelError::NotAModel { path: path.to_path_buf() })
     }
 
+    /// Whether the kernel fits the tensors. A device that runs a program checks this when it prepares a model, since one
+    /// that was put together by hand has not been through [`Model::open`]; whether a graph fits is seen by its engine.
+    ///
+    /// # Errors
+    ///
+    /// What does not fit.
+    pub fn check_kernel(&self) -> Result<(), GraphError> {
+        let model = || self.name.clone();
+        if let Kernel::Program(program) = &self.kernel {
+            let checked = program.check(&self.inputs, &self.outputs);
+            return checked.map_err(|(field, problem)| GraphError::Program {
+                model: model(),
+                field,
+                problem,
+            });
+        }
+        let checked = self.kernel.check_sizes(&self.inputs, &self.outputs);
+        checked.map_err(|problem| GraphError::BuiltIn { model: model(), problem })
+    }
+
     /// The path of the graph, where there is one.
     pub fn graph(&self) -> Option<&Path> {
         match &self.kernel {
             Kernel::Onnx(path) => Some(path),
-            Kernel::Identity | Kernel::Checksum => None,
+            Kernel::Identity | Kernel::Checksum | Kernel::Program(_) => None,
         }
     }
 }

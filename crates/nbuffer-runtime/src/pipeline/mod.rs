@@ -62,6 +62,13 @@ pub trait HostStages: Send + Sync + 'static {
     /// Costs this item, and no other.
     fn preprocess(&self, item: Self::Item, input: &mut Self::InputSet) -> Result<Self::Carry, BoxError>;
 
+    /// A copy of an item, kept until its lane has brought it back, so that another lane can have it if that one is lost.
+    /// Asked for with [`Options::retry`] only. An item of which there is no copy fails with its lane.
+    fn keep(&self, item: &Self::Item) -> Option<Self::Item> {
+        let _ = item;
+        None
+    }
+
     /// Makes a result from `output`.
     ///
     /// # Errors
@@ -126,6 +133,7 @@ impl<H: HostStages> Pipeline<H> {
         }
         config.order = options.order;
         config.lane_choice = options.lane_choice;
+        config.retry = options.retry;
         config.flush = if options.idle_flush.is_some() { Flush::AtEndOrIdle } else { Flush::AtEnd };
         if let Some(window) = options.window {
             config.window = window;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nbuffer_core::schedule::{LaneChoice, Order, Sets};
+use nbuffer_core::schedule::{LaneChoice, Order, Retry, Sets};
 use nbuffer_core::tune::Goals;
 
 /// How a pipeline is to run. [`Options::new`] is the usual case.
@@ -20,6 +20,9 @@ pub struct Options {
     pub lane_choice: LaneChoice,
     /// Flush calls also when the source has paused for this long; `None` only at the end.
     pub idle_flush: Option<Duration>,
+    /// What becomes of the items that a lost lane held. To begin again they must be
+    /// [kept](super::HostStages::keep).
+    pub retry: Retry,
     /// A lane whose device call takes longer than this is lost; `None` waits for ever.
     pub watchdog: Option<Duration>,
     /// Which items are timed.
@@ -42,6 +45,7 @@ impl Options {
             order: Order::default(),
             lane_choice: LaneChoice::default(),
             idle_flush: Some(Duration::from_millis(20)),
+            retry: Retry::default(),
             watchdog: None,
             timing: Timing::Every,
             tune: None,
@@ -56,7 +60,7 @@ pub enum Timing {
     /// Every item.
     #[default]
     Every,
-    /// Every item while items take microseconds of work, one in 64 while they take less. The report says
+    /// Every item while items take more than 100 us of work, one in 64 while they take less. The report says
     /// so, and then knows stage times but no downtime.
     Sampled,
 }

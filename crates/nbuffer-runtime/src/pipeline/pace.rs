@@ -45,7 +45,7 @@ impl Pace {
 
     /// Whether item number `taken` is to be timed.
     pub(super) fn times(&self, taken: u64) -> bool {
-        self.timing == Timing::Every || !self.is_short() || taken.is_multiple_of(64)
+        self.timing == Timing::Every || !self.is_quick() || taken.is_multiple_of(64)
     }
 
     /// Takes note of how long a task took.

@@ -9,6 +9,8 @@ use crate::item_error::ItemError;
 /// An item's luggage.
 pub(super) struct Passage<H: HostStages> {
     sequence: Sequence,
+    /// A copy of the item, should its lane be lost.
+    pub(super) kept: Option<H::Item>,
     /// What preprocess left for postprocess.
     pub(super) carry: Option<H::Carry>,
     /// When the item was taken; `None` when it is not timed.
@@ -23,7 +25,7 @@ pub(super) struct Passage<H: HostStages> {
 
 impl<H: HostStages> Passage<H> {
     fn new(sequence: Sequence) -> Self {
-        Passage { sequence, carry: None, taken_at: None, work: 0, submitted_at: 0, result: None }
+        Passage { sequence, kept: None, carry: None, taken_at: None, work: 0, submitted_at: 0, result: None }
     }
 }
 

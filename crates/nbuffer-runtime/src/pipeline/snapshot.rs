@@ -44,7 +44,7 @@ pub struct Snapshot {
 /// Items between take and delivery, by where they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Places {
-    /// Taken, and waiting for a buffer set.
+    /// Taken, and waiting for a buffer set; again, if their lane was lost.
     pub held: u64,
     /// With a host thread that fills their inputs.
     pub preprocessing: u64,
@@ -196,7 +196,7 @@ impl<H: HostStages> State<H> {
         Snapshot {
             totals: schedule.totals(),
             places: Places {
-                held: self.held.is_some().into(),
+                held: u64::from(self.held.is_some()) + schedule.waiting_again() as u64,
                 preprocessing: sum(&|lane| lane.inputs.preprocessing),
                 ready: sum(&|lane| lane.inputs.ready),
                 // Until its device tells otherwise, an item also holds its input.

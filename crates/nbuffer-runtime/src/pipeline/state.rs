@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use nbuffer_core::measure::{Measures, Nanos, Stage, Tallies};
 use nbuffer_core::schedule::{
-    ConfigError, Event, LIMIT, Outcome, Schedule, Sequence, SetState, Sets, Slot, Step, Transit,
+    ConfigError, Event, LIMIT, Outcome, Retry, Schedule, Sequence, SetState, Sets, Slot, Step, Transit,
 };
 use nbuffer_core::trace::{Interval, Tracer, What};
 use nbuffer_core::tune::Decision;
@@ -57,6 +57,8 @@ pub(super) struct State<H: HostStages> {
     /// An item that was taken and has no buffer set yet. In place of one that its source panicked over stands what
     /// the panic said.
     pub(super) held: Option<Result<H::Item, String>>,
+    /// Copies of items are kept for the case that their lane is lost.
+    pub(super) keeps: bool,
     pub(super) passages: Passages<H>,
     pub(super) pace: Pace,
     epoch: Instant,
@@ -86,6 +88,7 @@ impl<H: HostStages> State<H> {
             source: Some(source),
             source_end: SourceEnd::Open,
             held: None,
+            keeps: options.retry == Retry::OtherLane,
             passages: Passages::new(schedule.window()),
             pace: Pace::new(options),
             tracer: options.trace.map(|journeys| Box::new(Tracer::new(journeys, schedule.window()))),
@@ -196,6 +199,24 @@ impl<H: HostStages> State<H> {
         self.schedule.report(Event::Taken);
     }
 
+    /// The item that is to be preprocessed: the one taken last, or the copy of one that a lost lane held. `None` if
+    /// there is no copy.
+    pub(super) fn item(&mut self, sequence: Sequence) -> Option<Result<H::Item, String>> {
+        let is_last = sequence + 1 == self.schedule.totals().taken;
+        if is_last && self.held.is_some() {
+            return self.held.take();
+        }
+        self.passages.of(sequence).kept.take().map(Ok)
+    }
+
+    /// An item that was to begin again cannot, since there is no copy of it: it fails with the lane that held it.
+    pub(super) fn not_kept(&mut self, slot: Slot) {
+        let (lane, error) = self.lost.last().expect("an item begins again after a lane was lost");
+        let error = device_error(*lane, slot.sequence(), Arc::clone(error));
+        self.put(slot.sequence(), Err(error));
+        self.schedule.report(Event::Preprocessed(slot, Step::Failed));
+    }
+
     pub(super) fn preprocessed(
         &mut self,
         slot: Slot,
@@ -219,10 +240,10 @@ impl<H: HostStages> State<H> {
             }
             failed => self.stage_failed(slot.sequence(), Where::Preprocess, failed),
         };
-        if let (Step::Done, Some(error)) = (step, self.lost_error(slot.lane())) {
-            self.put(slot.sequence(), Err(device_error(slot.lane(), slot.sequence(), error)));
-        }
         self.schedule.report(Event::Preprocessed(slot, step));
+        if let (Step::Done, Some(error)) = (step, self.lost_error(slot.lane())) {
+            self.ends_with_lane(slot.lane(), slot.sequence(), &error);
+        }
     }
 
     pub(super) fn postprocessed(
@@ -304,6 +325,7 @@ impl<H: HostStages> State<H> {
         }
         self.rings[id.lane()].outputs[id.output()] = Some(output);
         let passage = self.passages.of(id.sequence());
+        passage.kept = None;
         if passage.taken_at.is_some() {
             let since_epoch = |DeviceSpan { start, end }: DeviceSpan| {
                 let nanos = |t: Instant| t.saturating_duration_since(self.epoch).as_nanos() as Nanos;
@@ -359,16 +381,25 @@ impl<H: HostStages> State<H> {
             SetState::InFlight(sequence) => Some(sequence),
             _ => None,
         });
-        let failed: Vec<Sequence> = ready.chain(in_flight).collect();
-        for sequence in failed {
-            self.put(sequence, Err(device_error(lane, sequence, Arc::clone(&error))));
-        }
+        let held: Vec<Sequence> = ready.chain(in_flight).collect();
         self.schedule.report(Event::LaneLost(lane));
+        for sequence in held {
+            self.ends_with_lane(lane, sequence, &error);
+        }
         if self.schedule.lanes_alive() == 0 {
             self.held = None;
             if self.source_end == SourceEnd::Open {
                 self.source_end = SourceEnd::NoLanes;
             }
+        }
+    }
+
+    /// A lost lane held this item: it fails, unless the schedule begins it again.
+    fn ends_with_lane(&mut self, lane: usize, sequence: Sequence, error: &Arc<DeviceError>) {
+        if self.schedule.is_under_way(sequence) {
+            self.passages.of(sequence).carry = None;
+        } else {
+            self.put(sequence, Err(device_error(lane, sequence, Arc::clone(error))));
         }
     }
 
@@ -422,8 +453,9 @@ impl<H: HostStages> State<H> {
             tracer.delivered(sequence, outcome, nanos(self.epoch));
         }
         let passage = self.passages.of(sequence);
-        // An item that ended before its postprocess has left it.
+        // An item that ended before its postprocess has left them.
         passage.carry = None;
+        passage.kept = None;
         let kept = passage.result.take();
         let result = match (outcome, kept) {
             (Outcome::Cancelled, _) => Err(ItemError::Cancelled { sequence }),

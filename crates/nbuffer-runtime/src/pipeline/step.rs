@@ -8,7 +8,7 @@ use nbuffer_core::schedule::{Command, Event, Slot, Transit};
 
 use super::state::{InCall, LaneKind};
 use super::sync::{MutexGuard, thread};
-use super::worker::{Crew, Shared};
+use super::worker::{Crew, InSource, Shared};
 use super::{HostStages, Kind};
 use crate::device::DeviceError;
 use crate::item_error::{BoxError, panic_message};
@@ -62,13 +62,11 @@ impl<H: HostStages> Shared<H> {
             state.schedule.report(Event::SourceEnded);
             return crew;
         };
-        crew.in_source = Some(me);
+        crew.in_source = Some(InSource { worker: me, stalls: false });
         // An iterator that has ended or panicked is not asked again; it is dropped here, without the lock.
         let step = move || source.next().map(|item| (item, source));
         let (mut crew, item, stamps) = self.unlocked(crew, Kind::Take, timed, step);
-        if crew.in_source == Some(me) {
-            crew.in_source = None;
-        }
+        crew.in_source = None;
         match item {
             Ok(Some((item, source))) => {
                 crew.state.source = Some(source);
@@ -82,7 +80,10 @@ impl<H: HostStages> Shared<H> {
 
     fn preprocess<'a>(self: &'a Arc<Self>, mut crew: Guard<'a, H>, slot: Slot) -> Guard<'a, H> {
         let state = &mut crew.state;
-        let item = state.held.take().expect("an item is preprocessed after it was taken");
+        let Some(item) = state.item(slot.sequence()) else {
+            state.not_kept(slot);
+            return crew;
+        };
         let timed = state.passages.of(slot.sequence()).taken_at.is_some();
         let input = &mut state.rings[slot.lane()].inputs[slot.set()];
         let mut input = input.take().expect("a free set is in its ring");
@@ -93,11 +94,21 @@ impl<H: HostStages> Shared<H> {
                 return crew;
             }
         };
+        let keeps = state.keeps;
         if let Some(tracer) = &mut state.tracer {
             tracer.host_begins(slot, Stage::Preprocess);
         }
-        let step = || self.stages.preprocess(item, &mut input);
+        let mut kept = None;
+        let step = || {
+            if keeps {
+                kept = self.stages.keep(&item);
+            }
+            self.stages.preprocess(item, &mut input)
+        };
         let (mut crew, ended, stamps) = self.unlocked(crew, Kind::Preprocess, timed, step);
+        if keeps {
+            crew.state.passages.of(slot.sequence()).kept = kept;
+        }
         crew.state.preprocessed(slot, input, ended.into(), stamps);
         crew
     }

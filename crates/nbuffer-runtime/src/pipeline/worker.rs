@@ -64,12 +64,19 @@ pub(super) struct Crew<H: HostStages> {
     standby_for: Duration,
     /// Counts finished tasks, so that the thread that stands by sees whether the others move.
     tasks: u64,
-    pub(super) in_source: Option<usize>,
+    pub(super) in_source: Option<InSource>,
     consumer: Consumer,
     sink: Option<Sink<H>>,
     delivering: bool,
     spare: Vec<Delivery<H::Output>>,
     sink_panic: Option<Box<dyn Any + Send>>,
+}
+
+/// Somebody asks the source for an item.
+pub(super) struct InSource {
+    pub(super) worker: usize,
+    /// It has been seen to take long.
+    pub(super) stalls: bool,
 }
 
 /// What the thread that fetches results is doing.
@@ -147,7 +154,14 @@ impl<H: HostStages> Crew<H> {
 
     /// Whether no further thread may run a task.
     fn is_full(&self) -> bool {
-        self.active >= self.seats.count() + usize::from(self.in_source.is_some())
+        self.active >= self.seats.count() + usize::from(self.source_has_extra_seat())
+    }
+
+    /// Whether the thread that asks the source counts beside the others, because it may be stuck there. One that is
+    /// back in a moment does not: with the extra thread, one of them would have to rest then.
+    fn source_has_extra_seat(&self) -> bool {
+        let is_back_soon = self.standby && self.state.pace.is_brief(Kind::Take);
+        self.in_source.as_ref().is_some_and(|source| source.stalls || !is_back_soon)
     }
 
     fn has_work(&self) -> bool {
@@ -164,7 +178,7 @@ impl<H: HostStages> Crew<H> {
     fn abandon(&mut self, lane: usize) {
         if let Some(call) = &self.state.lanes[lane].in_call {
             self.threads[call.worker].abandoned = true;
-            self.seats.extra += 1;
+            self.seats.change(|seats| seats.extra += 1);
             self.active -= 1;
         }
     }
@@ -181,6 +195,8 @@ struct Seats {
     extra: usize,
     /// As many threads as the system gives.
     most: usize,
+    /// What all that comes to; asked for several times an item.
+    count: usize,
 }
 
 impl Seats {
@@ -190,12 +206,20 @@ impl Seats {
         };
         let computing = blocking().filter(|lane| lane.computes()).count();
         let waiting = blocking().count() - computing;
-        Seats { host_threads, computing, waiting, cores, extra: 0, most: usize::MAX }
+        let mut seats =
+            Seats { host_threads, computing, waiting, cores, extra: 0, most: usize::MAX, count: 0 };
+        seats.change(|_| {});
+        seats
     }
 
     fn count(&self) -> usize {
+        self.count
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Self)) {
+        change(self);
         let on_cores = self.host_threads.max(self.cores.min(self.host_threads + self.computing));
-        (on_cores + self.waiting + self.extra).min(self.most)
+        self.count = (on_cores + self.waiting + self.extra).min(self.most);
     }
 }
 
@@ -354,7 +378,8 @@ impl<H: HostStages> Shared<H> {
             batch.push(delivery);
         }
         crew.delivering = true;
-        let (mut crew, ended, _) = self.unlocked(crew, Kind::Deliver, true, || sink(&mut batch));
+        let timed = batch.first().is_some_and(|first| crew.state.pace.times(first.sequence));
+        let (mut crew, ended, _) = self.unlocked(crew, Kind::Deliver, timed, || sink(&mut batch));
         batch.clear();
         crew.delivering = false;
         crew.spare = batch;
@@ -388,8 +413,15 @@ impl<H: HostStages> Shared<H> {
         if stands_by {
             crew.standby = true;
             let time = crew.standby_for;
+            let asked = crew.in_source.is_some().then(|| crew.state.schedule.totals().taken);
             (crew, _) = self.work.wait_timeout(crew, time).expect(BUG);
             crew.standby = false;
+            let taken = crew.state.schedule.totals().taken;
+            if let Some(source) = &mut crew.in_source
+                && asked == Some(taken)
+            {
+                source.stalls = true;
+            }
             crew.standby_for = if crew.tasks == tasks { (time * 2).min(STANDBY_MAX) } else { STANDBY };
         } else {
             crew = self.work.wait(crew).expect(BUG);
@@ -431,7 +463,8 @@ impl<H: HostStages> Shared<H> {
                 Err(error) => {
                     crew.starting -= 1;
                     // Fewer threads are slower and not wrong; none at all cannot work.
-                    crew.seats.most = crew.threads.len();
+                    let most = crew.threads.len();
+                    crew.seats.change(|seats| seats.most = most);
                     assert!(crew.seats.most > 0, "no thread can be started: {error}");
                 }
             }
@@ -578,7 +611,7 @@ impl<H: HostStages> Shared<H> {
     pub(super) fn set_host_threads(self: &Arc<Self>, threads: usize) -> Result<(), ConfigError> {
         let mut crew = self.lock();
         crew.state.schedule.set_host_threads(threads.into())?;
-        crew.seats.host_threads = threads;
+        crew.seats.change(|seats| seats.host_threads = threads);
         self.call_for_help(&mut crew, false);
         Ok(())
     }
@@ -603,7 +636,7 @@ impl<H: HostStages> Shared<H> {
         self.call_for_help(&mut crew, false);
         self.work.notify_all();
         loop {
-            let in_source = crew.in_source;
+            let in_source = crew.in_source.as_ref().map(|source| source.worker);
             let waits_for =
                 |(me, worker): (usize, &Worker)| !worker.gone && !worker.abandoned && in_source != Some(me);
             if crew.is_over() && !crew.threads.iter().enumerate().any(waits_for) {

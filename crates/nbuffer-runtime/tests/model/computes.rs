@@ -201,6 +201,55 @@ fn checksum_is_fnv1a_of_all_input_bytes_and_the_rest_is_zero() {
 }
 
 #[test]
+fn a_program_computes_with_its_built_in_form() {
+    let mut files = ModelFiles::power();
+    let float = compute(&files.open().unwrap(), digits_edges()).unwrap();
+    assert_eq!(float.describe(), "power (built in)");
+    let set = run(&float, |inputs| {
+        inputs[0].as_mut_slice().copy_from_slice(&[0.0, 1.0, 2.0, -3.0, 0.5, 9.0, 10.0, 1.5_f32])
+    });
+    assert_eq!(set[0].as_slice::<f32>(), [0.0, 1.0, 128.0, -2187.0, 0.0078125, 4_782_969.0, 1e7, 17.085938]);
+
+    files.set_manifest("/input_dtypes/0", json!("uint32"));
+    files.set_manifest("/output_dtypes/0", json!("uint32"));
+    let whole = compute(&files.open().unwrap(), digits_edges()).unwrap();
+    let set = run(&whole, |inputs| {
+        inputs[0].as_mut_slice().copy_from_slice(&[0, 1, 2, 3, 4, 5, 23, 1_u32 << 31 | 1])
+    });
+    let seventh = 23_u32.pow(7);
+    assert_eq!(set[0].as_slice::<u32>(), [0, 1, 128, 2187, 16384, 78125, seventh, 1 << 31 | 1]);
+
+    files.set_model("/nbuffer/program/cpu", json!("copy"));
+    files.set_model("/nbuffer/program/args", json!([{ "input": 0 }, { "output": 0 }, { "u32": 8 }]));
+    let copy = compute(&files.open().unwrap(), digits_edges()).unwrap();
+    let numbers = [8, 7, 6, 5, 4, 3, 2, 1_u32];
+    let set = run(&copy, |inputs| inputs[0].as_mut_slice().copy_from_slice(&numbers));
+    assert_eq!(set[0].as_slice::<u32>(), numbers);
+
+    files.manifest = json!({
+        "input_shapes": [[1, 2], [1, 2]], "input_dtypes": ["float32", "float32"],
+        "output_shapes": [[1, 2]], "output_dtypes": ["float32"],
+    });
+    files.set_model("/nbuffer/program/cpu", json!("saxpy"));
+    let args = json!([{ "input": 0 }, { "input": 1 }, { "output": 0 }, { "f32": 2.5 }, { "u32": 2 }]);
+    files.set_model("/nbuffer/program/args", args);
+    let saxpy = compute(&files.open().unwrap(), digits_edges()).unwrap();
+    let set = run(&saxpy, |inputs| {
+        inputs[0].as_mut_slice().copy_from_slice(&[2.0, -4.0_f32]);
+        inputs[1].as_mut_slice().copy_from_slice(&[1.0, 0.25_f32]);
+    });
+    assert_eq!(set[0].as_slice::<f32>(), [6.0, -9.75]);
+}
+
+#[test]
+fn a_program_without_a_built_in_form_has_no_values_here() {
+    let mut files = ModelFiles::power();
+    files.set_model("/nbuffer/program/cpu", json!(null));
+    let message = compute(&files.open().unwrap(), digits_edges()).unwrap_err().to_string();
+    assert!(message.contains("its program has no `cpu` form"), "{message}");
+}
+
+#[test]
 fn a_built_in_kernel_of_a_model_made_by_hand_is_checked_too() {
     let mut model = ModelFiles::built_in("identity", json!([1, 4]), json!([1, 4])).open().unwrap();
     model.outputs.clear();

@@ -66,6 +66,25 @@ impl ModelFiles {
         files
     }
 
+    /// A kernel of the model's own with all forms there are, over eight float32.
+    pub(crate) fn power() -> Self {
+        let mut files = ModelFiles::digits();
+        files.model = json!({ "nbuffer": { "format": 1, "program": {
+            "cpu": "power",
+            "opencl": { "source": "power.cl", "entry": "power", "options": "-cl-std=CL1.2" },
+            "cuda": { "ptx": "power.ptx", "entry": "power" },
+            "global": [8], "local": [4],
+            "args": [{ "input": 0 }, { "output": 0 }, { "u32": 7 }, { "u32": 8 }]
+        } } });
+        files.manifest = json!({
+            "input_shapes": [[1, 8]], "output_shapes": [[1, 8]],
+            "input_dtypes": ["float32"], "output_dtypes": ["float32"],
+        });
+        files.write("power.cl", "code");
+        files.write("power.ptx", "code");
+        files
+    }
+
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

@@ -3,7 +3,7 @@ use std::path::Path;
 
 use nbuffer_core::tensor::DType;
 use nbuffer_runtime::Model;
-use nbuffer_runtime::model::{Kernel, Preprocess};
+use nbuffer_runtime::model::{Argument, Code, CpuForm, DeviceCode, Kernel, Preprocess};
 use serde_json::json;
 
 use crate::files::ModelFiles;
@@ -85,6 +85,37 @@ fn built_in_kernels_need_no_graph() {
 }
 
 #[test]
+fn a_program_gives_code_geometry_arguments_and_types() {
+    let mut files = ModelFiles::power();
+    let model = files.open().unwrap();
+    let Kernel::Program(program) = &model.kernel else { panic!("{:?}", model.kernel) };
+    let code = |code, options: &str| DeviceCode { code, entry: "power".into(), options: options.into() };
+    assert_eq!(program.cpu, Some(CpuForm::Power));
+    assert_eq!(program.opencl, Some(code(Code::Source(files.path("power.cl")), "-cl-std=CL1.2")));
+    assert_eq!(program.cuda, Some(code(Code::Binary(files.path("power.ptx")), "")));
+    assert_eq!((&program.global[..], program.local.as_deref()), (&[8][..], Some(&[4][..])));
+    let args = [Argument::Input(0), Argument::Output(0), Argument::U32(7), Argument::U32(8)];
+    assert_eq!(program.args, args);
+    assert_eq!((model.inputs[0].dtype(), model.inputs[0].size()), (DType::F32, 32));
+    assert_eq!((model.graph(), model.model_bytes), (None, 0));
+
+    // One device is enough, `local` may be its own, and types may differ per tensor.
+    files.model = json!({ "nbuffer": { "format": 1, "program": {
+        "cuda": { "source": "power.cl", "entry": "_k2" }, "global": [2, 3, 4],
+        "args": [{ "u64": 1_u64 << 40 }, { "i32": -1 }, { "output": 0 }, { "input": 0 }, { "f32": 0.5 }]
+    } } });
+    files.set_manifest("/input_dtypes/0", json!("uint32"));
+    files.set_manifest("/output_dtypes/0", json!("int8"));
+    files.set_manifest("/dequantize_params", json!([[0.5, 3]]));
+    let model = files.open().unwrap();
+    let Kernel::Program(program) = &model.kernel else { panic!("{:?}", model.kernel) };
+    assert_eq!((&program.opencl, program.cpu, &program.local), (&None, None, &None));
+    assert_eq!((program.args[0], program.args[4]), (Argument::U64(1 << 40), Argument::F32(0.5)));
+    assert_eq!((model.inputs[0].dtype(), model.outputs[0].dtype()), (DType::U32, DType::I8));
+    assert_eq!((model.outputs[0].scale(), model.outputs[0].zero_point()), (0.5, 3));
+}
+
+#[test]
 fn labels_may_have_windows_line_ends_and_a_byte_order_mark() {
     let files = ModelFiles::digits();
     files.write("labels.txt", "\u{feff}a\r\nb\r\nc\r\nd\r\ne\r\nf\r\ng\r\nh\r\ni\r\nj\r\n\r\n");
@@ -123,5 +154,22 @@ fn every_model_of_this_repository_opens() {
         let model = Model::open(models.join(name)).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!((model.batch, model.kernel_s.is_some()), (batch, true), "{name}");
         assert_eq!(model.graph().is_some(), model.labels.is_some() && model.preprocess.is_some(), "{name}");
+    }
+}
+
+#[test]
+fn every_kernel_of_this_repository_has_all_forms() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    for (name, form) in [("power", CpuForm::Power), ("saxpy", CpuForm::Saxpy), ("copy-large", CpuForm::Copy)]
+    {
+        let model = Model::open(models.join(name)).unwrap_or_else(|error| panic!("{error}"));
+        let Kernel::Program(program) = &model.kernel else { panic!("{name}: {:?}", model.kernel) };
+        assert_eq!((program.cpu, model.kernel_s.is_some()), (Some(form), true), "{name}");
+        let (Some(opencl), Some(cuda)) = (&program.opencl, &program.cuda) else { panic!("{name}") };
+        for (code, entry) in [(opencl, "__kernel void"), (cuda, ".visible .entry")] {
+            let (Code::Source(path) | Code::Binary(path)) = &code.code;
+            let text = fs::read_to_string(path).unwrap();
+            assert!(text.contains(&format!("{entry} {}(", code.entry)), "{}", path.display());
+        }
     }
 }

@@ -37,6 +37,13 @@ fn check_model(pointer: &str, value: Value, field: &str, says: &str) {
     check(files.open(), "model.json", Some(field), says);
 }
 
+/// Puts one value into `model.json` of a good model with a program and expects it refused.
+fn check_program(pointer: &str, value: Value, field: &str, says: &str) {
+    let mut files = ModelFiles::power();
+    files.set_model(pointer, value);
+    check(files.open(), "model.json", Some(field), says);
+}
+
 #[test]
 fn a_path_that_is_no_model() {
     let files = ModelFiles::digits();
@@ -346,9 +353,15 @@ fn links_that_leave_the_directory() {
 }
 
 #[test]
-fn both_or_neither_of_graph_and_kernel() {
-    check_model("/nbuffer/kernel", json!("identity"), "nbuffer", "has both `graph` and `kernel`");
-    check_model("/nbuffer/graph", Value::Null, "nbuffer", "has neither `graph` and `kernel`");
+fn several_kernels_or_none() {
+    check_model(
+        "/nbuffer/kernel",
+        json!("identity"),
+        "nbuffer",
+        "has `graph` and `kernel`: give exactly one",
+    );
+    check_model("/nbuffer/graph", Value::Null, "nbuffer", "has nothing to compute with: give exactly one");
+    check_program("/nbuffer/kernel", json!("identity"), "nbuffer", "has `kernel` and `program`");
 }
 
 #[test]
@@ -431,4 +444,126 @@ fn a_labels_file_on_its_own_that_is_missing() {
 #[test]
 fn pools_beyond_counting() {
     check_model("/memory_pools/0/size", json!(u64::MAX), "memory_pools", "more than can be counted");
+}
+
+#[test]
+fn a_program_without_what_it_needs() {
+    let at = |name: &str| format!("nbuffer.program.{name}");
+    check_program("/nbuffer/program/global", Value::Null, &at("global"), "it is written like [1048576]");
+    check_program("/nbuffer/program/arg", json!([]), &at("arg"), "unknown field `arg`");
+    check_program("/nbuffer/program/cpu", json!("cube"), &at("cpu"), "unknown variant `cube`");
+    let bare = json!({ "global": [8], "args": [{ "input": 0 }, { "output": 0 }] });
+    check_program(
+        "/nbuffer/program",
+        bare,
+        "nbuffer.program",
+        "give at least one of `cpu`, `opencl` and `cuda`",
+    );
+
+    check_program(
+        "/nbuffer/program/opencl/source",
+        Value::Null,
+        &at("opencl"),
+        "has neither `source` and `binary`",
+    );
+    check_program(
+        "/nbuffer/program/cuda/source",
+        json!("power.cl"),
+        &at("cuda"),
+        "has both `source` and `ptx`",
+    );
+    check_program(
+        "/nbuffer/program/cuda/ptx",
+        json!("cube.ptx"),
+        &at("cuda.ptx"),
+        "not in the model directory",
+    );
+    let outside = "does not stay within the model directory";
+    check_program("/nbuffer/program/opencl/source", json!("../power.cl"), &at("opencl.source"), outside);
+    for entry in ["", "7th", "a b", "f;"] {
+        check_program(
+            "/nbuffer/program/cuda/entry",
+            json!(entry),
+            &at("cuda.entry"),
+            "is not the name of a function",
+        );
+    }
+    let files = ModelFiles::power();
+    files.write("power.cl", "");
+    check(files.open(), "power.cl", None, "is empty");
+}
+
+#[test]
+fn work_items_that_cannot_be_launched() {
+    for (field, sizes) in [
+        ("global", json!([])),
+        ("global", json!([1, 1, 1, 1])),
+        ("global", json!([0])),
+        ("global", json!([1_u64 << 32])),
+        ("local", json!([0])),
+    ] {
+        let says = "give 1 to 3 numbers from 1 to 4294967295";
+        check_program(&format!("/nbuffer/program/{field}"), sizes, &format!("nbuffer.program.{field}"), says);
+    }
+    let says = "has 2 dimensions where `global` has 1";
+    check_program("/nbuffer/program/local", json!([4, 4]), "nbuffer.program.local", says);
+}
+
+#[test]
+fn arguments_that_do_not_fit() {
+    let args = |args: Value, field: &str, says: &str| {
+        check_program("/nbuffer/program/args", args, &format!("nbuffer.program.{field}"), says);
+    };
+    args(json!([{ "input": 1 }, { "output": 0 }]), "args[0]", "names input 1, the manifest has 1");
+    args(json!([{ "input": 0 }, { "output": 7 }]), "args[1]", "names output 7, the manifest has 1");
+    args(json!([{ "input": 0 }, { "output": 0 }, { "output": 0 }]), "args[2]", "names output 0 again");
+    args(json!([{ "output": 0 }]), "args", "does not have input 0");
+    args(json!([{ "input": 0 }]), "args", "does not have output 0");
+    args(json!([{ "input": 0 }, { "output": 0 }, { "f32": 1e300 }]), "args[2]", "that float32 can hold");
+    args(json!([{ "input": 0 }, { "output": 0 }, { "u32": -1 }]), "args[2].u32", "integer `-1`");
+    args(json!([{ "input": 0 }, { "output": 0 }, { "f64": 1.0 }]), "args[2]", "unknown variant `f64`");
+}
+
+#[test]
+fn a_built_in_form_of_other_arguments_or_tensors() {
+    let field = "nbuffer.program.cpu";
+    check_program(
+        "/nbuffer/program/cpu",
+        json!("saxpy"),
+        field,
+        "`saxpy` takes input 0, input 1, output 0, f32 a",
+    );
+    check_program(
+        "/nbuffer/program/args/3",
+        json!({ "u32": 9 }),
+        field,
+        "`power` takes input 0, output 0, u32 power",
+    );
+    check_program("/nbuffer/program/args/2", json!({ "i32": 7 }), field, "`power` takes");
+    let mut files = ModelFiles::power();
+    files.set_manifest("/output_dtypes/0", json!("int32"));
+    check(files.open(), "model.json", Some(field), "with tensors of n float32 or uint32");
+}
+
+#[test]
+fn element_types_that_cannot_be() {
+    let check_dtypes = |pointer: &str, value: Value, field: &str, says: &str| {
+        let mut files = ModelFiles::power();
+        files.set_manifest(pointer, value);
+        check(files.open(), "manifest.json", Some(field), says);
+    };
+    check_dtypes("/input_dtypes/0", json!("float64"), "input_dtypes[0]", "unknown variant `float64`");
+    check_dtypes("/input_dtypes", json!([]), "input_dtypes", "has 0 entries where `input_shapes` has 1");
+    check_dtypes("/input_dtypes", Value::Null, "quantize_params", "is missing");
+    check_dtypes("/quantize_params", json!([[0.5, 0]]), "quantize_params[0]", "a tensor that is not int8");
+    let padding = json!([[0, 0, 0, 1]]);
+    check_dtypes("/n_padded_ch_outputs", padding, "n_padded_ch_outputs[0]", "only int8 tensors are padded");
+
+    let mut files = ModelFiles::digits();
+    files.set_manifest("/input_dtypes", json!(["float32"]));
+    files.set_manifest("/quantize_params/0", json!([1, 0]));
+    files.set_manifest("/n_padded_ch_inputs", Value::Null);
+    files.set_manifest("/input_shapes/0", json!([1, 8, 8, 3]));
+    let says = "computes int8 tensors, but `input_dtypes[0]` is another type";
+    check(files.open(), "model.json", Some("nbuffer"), says);
 }

@@ -108,10 +108,52 @@ pub(super) struct Touch {
 
 #[derive(Clone, Copy, Debug)]
 struct Access {
-    touch: Touch,
+    writes: bool,
     /// Its number among the instructions of its pipe, from 1.
     own: u64,
     party: Party,
+}
+
+/// The accesses to a memory, their bytes apart from the rest: most are looked at only to see that they touch other bytes.
+#[derive(Debug, Default)]
+struct Accesses {
+    bytes: Vec<(u32, u32)>,
+    of: Vec<Access>,
+    /// The next one to forget.
+    oldest: usize,
+}
+
+/// The most accesses kept of a memory. Beyond, they are forgotten in turn.
+const ACCESSES_MAX: usize = 512;
+
+impl Accesses {
+    fn push(&mut self, bytes: (u32, u32), access: Access) {
+        if self.bytes.len() < ACCESSES_MAX {
+            self.bytes.push(bytes);
+            self.of.push(access);
+            return;
+        }
+        (self.bytes[self.oldest], self.of[self.oldest]) = (bytes, access);
+        self.oldest = (self.oldest + 1) % ACCESSES_MAX;
+    }
+
+    /// Looks at all accesses to any of these bytes, and forgets those for which `is_over` says so.
+    fn forget(&mut self, (start, end): (u32, u32), mut is_over: impl FnMut((u32, u32), &Access) -> bool) {
+        let mut index = 0;
+        while let Some(&bytes) = self.bytes.get(index) {
+            if bytes.0 < end && start < bytes.1 && is_over(bytes, &self.of[index]) {
+                self.bytes.swap_remove(index);
+                self.of.swap_remove(index);
+            } else {
+                index += 1;
+            }
+        }
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.of.clear();
+    }
 }
 
 /// What one core's pipes know of each other, and what was touched.
@@ -121,13 +163,10 @@ pub(super) struct Watcher {
     clocks: [Clock; PIPES],
     issued: Clock,
     /// By memory.
-    accesses: [Vec<Access>; Space::ALL.len()],
+    accesses: [Accesses; Space::ALL.len()],
     /// Whether a pipe's instructions wait for those before them on the same pipe.
     in_order: [bool; PIPES],
 }
-
-/// The most accesses kept of a memory. Beyond, the oldest are forgotten.
-const ACCESSES_MAX: usize = 512;
 
 impl Watcher {
     /// `auto_sync`: dependent vector instructions are ordered, as the compiler does by default.
@@ -164,7 +203,7 @@ impl Watcher {
     /// All pipes have finished all they had.
     pub(super) fn barrier_all(&mut self) {
         self.clocks = [self.issued; PIPES];
-        self.accesses.iter_mut().for_each(Vec::clear);
+        self.accesses.iter_mut().for_each(Accesses::clear);
     }
 
     /// An instruction begins. The hazards it has with earlier ones.
@@ -176,46 +215,46 @@ impl Watcher {
         self.issued[pipe] += 1;
         let own = self.issued[pipe];
         let known = self.clocks[pipe];
-        let is_before = |access: &Access| known[access.party.pipe as usize] >= access.own;
         for touch in touches {
-            self.accesses[touch.space as usize].retain(|access| {
-                let other = access.touch;
-                let (start, end) = (touch.start.max(other.start), touch.end.min(other.end));
-                if start >= end || access.party.number == party.number {
-                    return true;
-                }
-                if is_before(access) {
+            let Touch { space, start, end, writes } = *touch;
+            self.accesses[space as usize].forget((start, end), |other, access| {
+                if known[access.party.pipe as usize] >= access.own {
                     // Whatever comes after this and is ordered with it is ordered with what this covers, too.
-                    let inside = touch.start <= other.start && other.end <= touch.end;
-                    return !(inside && (touch.writes || !other.writes && access.party.pipe == party.pipe));
+                    let covers = start <= other.0 && other.1 <= end;
+                    return covers && (writes || !access.writes && access.party.pipe == party.pipe);
                 }
-                if other.writes || touch.writes {
-                    found.push(hazard(self.core, start..end, access, *touch, party));
+                if access.writes || writes {
+                    let bytes = start.max(other.0)..end.min(other.1);
+                    found.push(hazard(self.core, space, bytes, access, writes, party));
                 }
-                true
+                false
             });
         }
-        for touch in touches {
-            let accesses = &mut self.accesses[touch.space as usize];
-            if accesses.len() >= ACCESSES_MAX {
-                accesses.remove(0);
-            }
-            accesses.push(Access { touch: *touch, own, party });
+        for touch in touches.iter().filter(|touch| touch.start < touch.end) {
+            let access = Access { writes: touch.writes, own, party };
+            self.accesses[touch.space as usize].push((touch.start, touch.end), access);
         }
     }
 }
 
 /// The hazard of an instruction that begins with an earlier access to these bytes.
-fn hazard(core: usize, bytes: Range<u32>, access: &Access, touch: Touch, party: Party) -> Hazard {
+fn hazard(
+    core: usize,
+    space: Space,
+    bytes: Range<u32>,
+    access: &Access,
+    writes: bool,
+    party: Party,
+) -> Hazard {
     let ((first, first_writes), (second, second_writes)) = if access.party.number < party.number {
-        ((access.party, access.touch.writes), (party, touch.writes))
+        ((access.party, access.writes), (party, writes))
     } else {
-        ((party, touch.writes), (access.party, access.touch.writes))
+        ((party, writes), (access.party, access.writes))
     };
     let kind = match (first_writes, second_writes) {
         (true, true) => HazardKind::WriteAfterWrite,
         (true, false) => HazardKind::ReadAfterWrite,
         _ => HazardKind::WriteAfterRead,
     };
-    Hazard { kind, core, space: touch.space, start: bytes.start, end: bytes.end, first, second }
+    Hazard { kind, core, space, start: bytes.start, end: bytes.end, first, second }
 }

@@ -1,7 +1,9 @@
 //! The simulated AI Core: runs the pipes' streams in cycles, and applies what they do to data in the order of time.
 
+mod agenda;
 mod arithmetic;
 mod copying;
+mod core_state;
 mod cost;
 mod engine;
 mod feed;
@@ -9,6 +11,7 @@ mod footprint;
 mod hazard;
 mod matrix;
 mod memory;
+mod pipe_state;
 mod sharing;
 mod spans;
 mod stats;

@@ -63,10 +63,12 @@ impl Kept {
         self.tail.push_back(span);
     }
 
-    /// All that was kept, and how many spans were not.
+    /// All that was kept, in the order of time, and how many spans were not.
     pub(super) fn finish(self) -> (Vec<TileSpan>, u64) {
         let mut spans = self.head;
         spans.extend(self.tail);
+        // Work is told when it ends, flags when they are sure to come.
+        spans.sort_by(|a, b| a.start.total_cmp(&b.start));
         (spans, self.left_out)
     }
 }

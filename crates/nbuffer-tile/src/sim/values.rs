@@ -38,9 +38,9 @@ pub(super) fn touches(op: &Op) -> ([Touch; OPERANDS], usize) {
             }
         }
         Op::Vector(vector) => {
-            add(Space::Ub, vector.dst.address, vector.dst_extent(), true);
+            add(Space::Ub, vector.dst.address, vector.dst_len.into(), true);
             for index in 0..usize::from(vector.n_sources) {
-                add(Space::Ub, vector.sources[index].address, vector.source_extent(index), false);
+                add(Space::Ub, vector.sources[index].address, vector.source_lens[index].into(), false);
             }
         }
         Op::Mmad(mmad) => {

@@ -220,7 +220,7 @@ fn reduce<T: Number>(op: VectorOp, elements: &[T]) -> T {
 }
 
 fn broadcast<T: Element>(vector: &Vector, ub: &[u8]) -> Vec<T> {
-    let bytes = &ub[vector.sources[0].address as usize..][..vector.source_extent(0) as usize];
+    let bytes = &ub[vector.sources[0].address as usize..][..vector.source_lens[0] as usize];
     let of_block = 32 / T::DTYPE.size() as usize;
     let each = bytes.chunks_exact(T::DTYPE.size() as usize).map(bytemuck::pod_read_unaligned::<T>);
     each.flat_map(|element| std::iter::repeat_n(element, of_block)).collect()

@@ -30,6 +30,10 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
             say!(out, "  {name:<14}a simulated device with a profile of your own");
             continue;
         }
+        if name.contains("PLATFORM") {
+            list_opencl(&mut out);
+            continue;
+        }
         let device: Box<dyn Device> = nbuffer::device(&name, &engine)?;
         let info = device.info();
         match device.check() {
@@ -44,4 +48,14 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
         }
     }
     emit(&out)
+}
+
+/// Each OpenCL device by the name that means no other; why there is none has been said of `opencl`.
+fn list_opencl(out: &mut String) {
+    #[cfg(feature = "opencl")]
+    for listed in nbuffer_opencl::list().unwrap_or_default() {
+        say!(out, "  {:<14}{} of {}", listed.name, listed.device, listed.platform);
+    }
+    #[cfg(not(feature = "opencl"))]
+    let _ = out;
 }

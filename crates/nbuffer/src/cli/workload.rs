@@ -12,9 +12,12 @@ use super::values::{AutoOr, TimeOrNone, at_least_one, count, three};
 pub(super) struct Workload {
     /// A model directory with model.json and manifest.json, or a plain .onnx file
     model: PathBuf,
-    /// Images (PNG or JPEG), folders of images, or `-` for one path a line on stdin
-    #[arg(required = true)]
+    /// Images (PNG or JPEG) or arrays (.npy; `x.npy+y.npy` for several inputs), folders of them, or `-` for one path a line on stdin
+    #[arg(required_unless_present = "synthetic")]
     inputs: Vec<PathBuf>,
+    /// Generate so many items in place of inputs: every element tells its item's number, and every output is checked
+    #[arg(long, value_name = "COUNT", conflicts_with_all = ["inputs", "repeat"])]
+    synthetic: Option<u64>,
     /// Device to run on: cpu, sim:metis, sim:fpga, sim:gpu or sim:FILE.toml; may repeat
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     device: Vec<String>,
@@ -74,6 +77,7 @@ impl Workload {
             },
             watchdog: self.watchdog.0,
             normalise,
+            synthetic: self.synthetic.is_some(),
             labels: self.labels.as_deref().map(nbuffer::model::read_labels).transpose()?,
             ..Settings::default()
         })
@@ -89,9 +93,11 @@ impl Workload {
         self.inputs.len()
     }
 
-    /// The images of inputs that can be read again.
+    /// The items of inputs that can be read again, or are generated.
     pub(super) fn images(&self) -> anyhow::Result<Images> {
-        let mut files = Vec::new();
+        let generated =
+            (0..self.synthetic.unwrap_or(0)).map(|item| Path::new(&format!("synthetic/{item}")).into());
+        let mut files: Vec<Arc<Path>> = generated.collect();
         for input in &self.inputs {
             files.extend(inputs::expand(input)?);
         }

@@ -51,13 +51,21 @@ pub enum JobError {
         /// The other one.
         other: String,
     },
-    /// A model with several inputs.
-    #[error("model `{model}` has {inputs} inputs; a run over images needs a model with one")]
-    Inputs {
+    /// Generated items for a model whose values only an engine knows.
+    #[error(
+        "model `{model}` computes with a graph, so there is nothing to check generated items against: give files"
+    )]
+    Synthetic {
         /// The model.
         model: String,
-        /// How many inputs it has.
-        inputs: usize,
+    },
+    /// An input that cannot be filled item by item.
+    #[error("model `{model}`: input `{input}` has no batch that items could be put in")]
+    PaddedBatch {
+        /// The model.
+        model: String,
+        /// The input.
+        input: String,
     },
     /// The model's outputs cannot be described for a single item.
     #[error("model `{model}`: {source}")]

@@ -1,4 +1,4 @@
-//! A model, devices and a stream of images, put together and run.
+//! A model, devices and a stream of items, put together and run.
 
 mod error;
 mod running;
@@ -12,6 +12,7 @@ use nbuffer_core::schedule::{Duplex, HostThreads, Order, Sets};
 use nbuffer_core::summary::ChosenBy;
 use nbuffer_core::tensor::TensorInfo;
 use nbuffer_core::tune::Goals;
+use nbuffer_runtime::model::Kernel;
 use nbuffer_runtime::{
     Device, DeviceError, DeviceInfo, InputSet, Lane, LaneOptions, Model, Options, OutputSet, Pipeline,
     Program,
@@ -20,9 +21,11 @@ use nbuffer_runtime::{
 pub use self::error::JobError;
 pub use self::running::{Failure, Finished, Running};
 use crate::answer::Reader;
-use crate::batch::{ImageStages, OnTheWay};
+use crate::batch::{ItemStages, OnTheWay};
 use crate::double_buffer::probe;
+use crate::fill::Fill;
 use crate::image::ImagePreprocess;
+use crate::synthetic::Synthetic;
 
 /// How many buffer sets a lane gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +57,8 @@ pub struct Settings {
     pub watchdog: Option<Duration>,
     /// Mean and standard deviation per channel, in place of the model's own.
     pub normalise: Option<([f32; 3], [f32; 3])>,
+    /// Generate the inputs, from the number of each item, and check the outputs. Needs a kernel that is no graph.
+    pub synthetic: bool,
     /// Class names, in place of the model's own.
     pub labels: Option<Vec<String>>,
     /// Keep what so many items (or batches) did when, for [`Running::trace`]: of a longer stream those of its beginning
@@ -72,6 +77,7 @@ impl Default for Settings {
             order: Order::InOrder,
             watchdog: Some(Duration::from_secs(30)),
             normalise: None,
+            synthetic: false,
             labels: None,
             trace: None,
         }
@@ -93,7 +99,7 @@ pub struct Job {
     model: Arc<Model>,
     parts: Vec<Part>,
     batch: usize,
-    stages: ImageStages,
+    stages: ItemStages,
     options: Options,
     buffering: Buffering,
     latency_max: Option<Duration>,
@@ -120,16 +126,14 @@ impl Job {
                 return Err(JobError::Mixed { first, other });
             }
         }
-        let [input] = first.program.inputs() else {
-            return Err(JobError::Inputs { model: model.name.clone(), inputs: first.program.inputs().len() });
-        };
-        let batch = input.shape().first().copied().unwrap_or(1);
-        let declared = model.preprocess.as_ref().map(|p| (p.mean, p.std));
-        let (mean, std) = settings.normalise.or(declared).unwrap_or(([0.0; 3], [1.0; 3]));
-        let image = ImagePreprocess::new(input, mean, std)?;
+        let inputs = first.program.inputs();
+        let batch = inputs.first().and_then(|input| input.shape().first()).copied().unwrap_or(1);
+        let fill = fill(model, inputs, settings)?;
         let labels = settings.labels.as_ref().or(model.labels.as_ref());
         let reader = Reader::new(first.program.outputs(), batch, labels.map(Vec::as_slice))
             .map_err(|source| JobError::Outputs { model: model.name.clone(), source })?;
+        let reader =
+            if matches!(model.kernel, Kernel::Program(_)) { reader.without_scores() } else { reader };
         // Those of the model itself were checked when it was opened.
         if let Some(given) = &settings.labels
             && reader.classes() != Some(given.len())
@@ -152,7 +156,7 @@ impl Job {
         let mut job = Job {
             model: Arc::clone(model),
             batch,
-            stages: ImageStages { image, reader },
+            stages: ItemStages { fill, reader },
             options,
             buffering: settings.buffering,
             latency_max: settings.latency_max,
@@ -200,7 +204,8 @@ impl Job {
         }
     }
 
-    /// Runs the job over `images`.
+    /// Runs the job over `images`, or other items by their files. Generated items ([`Settings::synthetic`]) are made for as many paths
+    /// as come, whatever they say.
     ///
     /// # Errors
     ///
@@ -239,6 +244,12 @@ impl Job {
             model_bytes: self.parts.iter().map(Part::device_bytes).sum(),
             sets_on_device: self.parts.iter().any(|part| part.info.memory_bytes.is_some()),
             setting: self.setting(),
+            remarks: match &self.stages.fill {
+                Fill::Generated(_) => {
+                    vec!["inputs are generated; each output was compared, bit for bit, with what its item's must be".to_owned()]
+                }
+                Fill::Files { .. } => Vec::new(),
+            },
             duplex: self.parts.iter().map(|part| (part.lanes, part.duplex())).collect(),
         };
         let pipeline = Pipeline::start(source, self.stages, lanes, &self.options)?;
@@ -291,7 +302,7 @@ impl Part {
     fn new(model: &Arc<Model>, device: &dyn Device, settings: &Settings) -> Result<Part, JobError> {
         device.check()?;
         let info = device.info();
-        let asked = settings.cores.unwrap_or(info.cores);
+        let asked = settings.cores.unwrap_or_else(|| device.cores_by_default());
         let lanes = device.lanes(model, asked);
         if asked == 0 || asked > info.cores || lanes == 0 {
             let (device, available, batch) = (info.name, info.cores, model.batch);
@@ -317,6 +328,30 @@ impl Part {
     fn device_bytes(&self) -> u64 {
         if self.info.memory_bytes.is_some() { self.program.model_bytes() } else { 0 }
     }
+}
+
+/// How items become the inputs of `model`.
+fn fill(model: &Model, inputs: &[TensorInfo], settings: &Settings) -> Result<Fill, JobError> {
+    if settings.synthetic {
+        let synthetic = Synthetic::new(model)?;
+        return synthetic
+            .map(Fill::Generated)
+            .ok_or_else(|| JobError::Synthetic { model: model.name.clone() });
+    }
+    let image = match inputs {
+        [input] if !matches!(model.kernel, Kernel::Program(_)) => {
+            let declared = model.preprocess.as_ref().map(|p| (p.mean, p.std));
+            let (mean, std) = settings.normalise.or(declared).unwrap_or(([0.0; 3], [1.0; 3]));
+            Some(Box::new(ImagePreprocess::new(input, mean, std)?))
+        }
+        _ => None,
+    };
+    let whole = |input: &TensorInfo| JobError::PaddedBatch {
+        model: model.name.clone(),
+        input: input.name().to_owned(),
+    };
+    let inputs = inputs.iter().map(|input| input.batch_entry().ok_or_else(|| whole(input)));
+    Ok(Fill::Files { image, inputs: inputs.collect::<Result<_, _>>()? })
 }
 
 /// Few sets to measure with: one at work and one being prepared, and the results a double-buffered lane holds.
@@ -368,6 +403,8 @@ pub(crate) struct Facts {
     /// Whether the device keeps a copy of every set.
     pub(crate) sets_on_device: bool,
     pub(crate) setting: Option<Setting>,
+    /// What a reader of the summary must know beside what programs say.
+    pub(crate) remarks: Vec<String>,
     /// Of each device, how many lanes it has and how its link works.
     pub(crate) duplex: Vec<(usize, Duplex)>,
 }

@@ -12,7 +12,7 @@ use nbuffer_runtime::{Canceller, Delivery, ItemError, Observer, Pipeline, Progra
 
 use super::Facts;
 use crate::answer::Answer;
-use crate::batch::{BatchFailed, ImageStages, OnTheWay};
+use crate::batch::{BatchFailed, ItemStages, OnTheWay};
 use crate::metrics::Metrics;
 use crate::summarise::summarise;
 
@@ -48,7 +48,7 @@ pub enum Failure {
 
 /// A job at work, and the iterator over what became of its images.
 pub struct Running {
-    pipeline: Pipeline<ImageStages>,
+    pipeline: Pipeline<ItemStages>,
     on_the_way: OnTheWay,
     ready: VecDeque<Finished>,
     items: Count,
@@ -59,7 +59,7 @@ pub struct Running {
 
 impl Running {
     pub(super) fn new(
-        pipeline: Pipeline<ImageStages>,
+        pipeline: Pipeline<ItemStages>,
         on_the_way: OnTheWay,
         facts: Facts,
         programs: Vec<Arc<dyn Program>>,
@@ -77,6 +77,7 @@ impl Running {
     pub fn summary(&self) -> Summary {
         let report = self.pipeline.report();
         let remarks = self.programs.iter().flat_map(|program| program.remarks());
+        let remarks = self.facts.remarks.iter().cloned().chain(remarks);
         summarise(&self.facts, &report, self.trace().as_ref(), *self.items.lock(), remarks.collect())
     }
 

@@ -19,6 +19,11 @@ fn devices_lists_what_is_here_and_why_the_rest_is_not() {
     for name in ["sim:fpga", "sim:gpu", "sim:FILE.toml"] {
         line(name);
     }
+    let opencl = line("opencl");
+    assert!(
+        opencl.contains(" of ") || opencl.contains("not here: ") && opencl.contains("install"),
+        "{opencl}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod failures;
 mod files;
 mod fixtures;
 mod inspects;
+mod kernels;
 mod logs;
 mod metrics;
 #[cfg(feature = "otel")]

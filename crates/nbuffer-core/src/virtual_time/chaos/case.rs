@@ -5,7 +5,9 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use super::super::{DeviceModel, Fault, Links, Setup, Simulation, Source, Times, Watch};
 use crate::measure::{Nanos, Stage};
-use crate::schedule::{Config, ConfigError, Duplex, Flush, HostThreads, LaneChoice, LaneConfig, Order, Sets};
+use crate::schedule::{
+    Config, ConfigError, Duplex, Flush, HostThreads, LaneChoice, LaneConfig, Order, Retry, Sets,
+};
 
 /// The longest mean stage time: times are short, so that many things happen at one time.
 const STAGE_MAX: Nanos = 12;
@@ -100,6 +102,7 @@ impl Dice {
         config.order = self.pick(&[Order::InOrder, Order::Completed]);
         config.lane_choice = self.pick(&[LaneChoice::LeastLoaded, LaneChoice::RoundRobin]);
         config.flush = self.pick(&[Flush::AtEnd, Flush::AtEndOrIdle]);
+        config.retry = self.pick(&[Retry::Never, Retry::OtherLane]);
         let duplex = self.pick(&[Duplex::Full, Duplex::Half]);
         let source = Source {
             items,

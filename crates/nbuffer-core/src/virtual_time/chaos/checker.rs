@@ -6,11 +6,13 @@ use std::collections::HashMap;
 use super::super::{Delivery, Fault, Setup, Simulation, Watch};
 use super::owner::{Owner, owners};
 use crate::measure::{Nanos, Stage};
-use crate::schedule::{HostThreads, Order, Outcome, SetState, Sets};
+use crate::schedule::{HostThreads, Order, Outcome, Retry, SetState, Sets};
 use crate::trace::{Span, Unit};
 
 pub(super) struct Checker {
     order: Order,
+    /// Whether items of a lost lane are begun again.
+    retries: bool,
     items: Vec<Seen>,
     /// Whether anything but the faults of single items can end an item badly.
     only_own_faults: bool,
@@ -45,19 +47,23 @@ impl Checker {
         let mut items = vec![Seen::default(); n_items];
         let mut lost: Vec<Option<Nanos>> = vec![None; setup.devices.len()];
         let mut only_own_faults = true;
+        let retries = setup.schedule.retry == Retry::OtherLane;
         for fault in &setup.faults {
             match *fault {
                 Fault::Stage(_, sequence) => items[sequence as usize].fails = true,
                 Fault::Stall { .. } => {}
                 Fault::Cancel { .. } => only_own_faults = false,
                 Fault::LaneLost { lane, at } => {
-                    only_own_faults = false;
                     lost[lane] = Some(lost[lane].map_or(at, |other| at.min(other)));
                 }
             }
         }
+        // With a lane left, the items of the others go there.
+        let is_lane_left = lost.iter().any(Option::is_none);
+        only_own_faults &= lost.iter().all(Option::is_none) || retries && is_lane_left;
         Checker {
             order: setup.schedule.order,
+            retries: retries && !lost.iter().all(Option::is_none),
             items,
             only_own_faults,
             in_use: vec![[0; 2]; lost.len()],
@@ -81,6 +87,10 @@ impl Watch for Checker {
     /// Each stage once and in turn, each unit at one thing at a time.
     fn span(&mut self, span: Span) {
         let item = &mut self.items[span.sequence as usize];
+        // An item whose lane was lost begins again.
+        if self.retries && span.stage == Stage::Preprocess && item.stages > 0 {
+            item.stages = 0;
+        }
         let is_in_turn = item.stages == span.stage as usize
             && item.last_end <= span.start
             && span.start <= span.end

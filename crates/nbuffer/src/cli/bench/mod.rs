@@ -16,7 +16,7 @@ use super::{Status, emit, interrupt};
 #[derive(Debug, clap::Args)]
 #[command(
     // Every run reads them again, so there is no stdin here.
-    mut_arg("inputs", |inputs| inputs.help("Images (PNG or JPEG), or folders of images")),
+    mut_arg("inputs", |inputs| inputs.help("Images (PNG or JPEG) or arrays (.npy), or folders of them")),
     after_help = "Each round runs every mode once over all items; one round before the first warms up and is \
     not counted. The answer to a file is compared with the first one it got, in every run: the first that differs \
     ends the benchmark with exit status 1, and no time is reported."

@@ -122,7 +122,8 @@ fn run(chosen: &Chosen, values: bool, spans: usize) -> anyhow::Result<(Run, Valu
     // The same tiles on the same cores, fewer of them.
     let whole = u64::from(chosen.task.tile) * chosen.cores as u64;
     let elements = (u128::from(chosen.task.elements) * u128::from(SAMPLE) / u128::from(bytes)) as u64;
-    let elements = elements.next_multiple_of(whole).min(chosen.task.elements);
+    let row = chosen.kernel.row(&chosen.task).into();
+    let elements = elements.next_multiple_of(whole).next_multiple_of(row).min(chosen.task.elements);
     let sample = Task { elements, ..chosen.task };
     let mut hollow = GlobalMemory::hollow();
     chosen.kernel.prepare(&sample, &mut hollow);
@@ -146,7 +147,8 @@ pub(super) fn launched(
     let how = Launch { spans, ..Launch::on(chosen.cores) };
     let run = launch(&chosen.profile, &mut memory, &how, prepared.program)
         .map_err(|error| anyhow!("kernel {}: {error}", chosen.kernel.name()))?;
-    let checked = if memory.holds_values() { (prepared.check)(&memory) } else { Checked::default() };
+    let checked =
+        if memory.holds_values() { (prepared.check)(&memory, chosen.cores) } else { Checked::default() };
     Ok((run, checked))
 }
 
@@ -164,13 +166,15 @@ struct Said<'a> {
 fn task_fields<S: serde::Serializer>(task: &&Task, to: S) -> Result<S::Ok, S::Error> {
     use serde::ser::SerializeStruct;
 
-    let Task { dtype, elements, tile, num, repeat_op, bypass_l2 } = **task;
-    let mut fields = to.serialize_struct("Task", 6)?;
+    let Task { dtype, elements, tile, num, repeat_op, columns, inner, bypass_l2 } = **task;
+    let mut fields = to.serialize_struct("Task", 8)?;
     fields.serialize_field("dtype", dtype.name())?;
     fields.serialize_field("elements", &elements)?;
     fields.serialize_field("tile", &tile)?;
     fields.serialize_field("num", &num)?;
     fields.serialize_field("repeat_op", &repeat_op)?;
+    fields.serialize_field("columns", &columns)?;
+    fields.serialize_field("inner", &inner)?;
     fields.serialize_field("l2", if bypass_l2 { "bypass" } else { "on" })?;
     fields.end()
 }

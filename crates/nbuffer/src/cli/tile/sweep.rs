@@ -105,6 +105,10 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     for &num in &nums {
         for &tile in &tiles {
             let task = Task { num, tile, ..chosen.task };
+            if let Err(why) = chosen.kernel.check(&task) {
+                say!(out, "{num:>4}{tile:>9}  {why}");
+                continue;
+            }
             let mut memory = GlobalMemory::hollow();
             let prepared = chosen.kernel.prepare(&task, &mut memory);
             let run = launch(&chosen.profile, &mut memory, &Launch::on(chosen.cores), prepared.program);

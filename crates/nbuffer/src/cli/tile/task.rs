@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
-use nbuffer_tile::catalog::{Kernel, Task, kernel, kernels};
+use nbuffer_tile::catalog::{Kernel, Setting, Task, kernel, kernels};
 use nbuffer_tile::{DType, Profile};
 
 use super::amount::{Amount, tile};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct TaskArgs {
-    /// The kernel: add
+    /// The kernel: add, two_source, leaky_relu, softmax, reduce_sum, matmul or move
     #[arg(value_name = "KERNEL")]
     kernel: String,
     /// The AI Core: see `nbuffer tile devices`; or a profile of your own that ends in .toml
@@ -26,15 +26,21 @@ pub(super) struct TaskArgs {
     /// Elements of each tensor; K, M and G count in 1024, as in the vendor's samples
     #[arg(long, value_name = "N", default_value = "1M")]
     elements: Amount,
-    /// Elements of a tile
-    #[arg(long, value_name = "N", default_value = "4096", value_parser = tile)]
-    tile: u32,
+    /// Elements of a tile; of matmul, columns of a in a block of L1 [default: 4096, of matmul 256]
+    #[arg(long, value_name = "N", value_parser = tile)]
+    tile: Option<u32>,
     /// Blocks of each queue: 1 is no double buffering, 2 is
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=64))]
     num: u32,
-    /// How often the operation is repeated on each tile
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65536))]
-    repeat_op: u32,
+    /// How often the operation of add and two_source is repeated on each tile [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    repeat_op: Option<u32>,
+    /// Elements of a row, for softmax and the result of matmul [default: 1024]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    columns: Option<u32>,
+    /// What matmul adds up over: columns of a, rows of b [default: 1024]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
+    inner: Option<u32>,
     /// Whether tensors are read and written through the L2 cache, which holds what fits, or past it
     #[arg(long, value_enum, default_value = "on")]
     l2: L2,
@@ -83,14 +89,29 @@ impl TaskArgs {
         if cores > profile.cores {
             bail!("--cores {cores}: device {} has {}", profile.name, profile.cores);
         }
+        let given = [
+            (self.repeat_op, Setting::RepeatOp, "--repeat-op"),
+            (self.columns, Setting::Columns, "--columns"),
+            (self.inner, Setting::Inner, "--inner"),
+        ];
+        let has = |setting| kernel.settings().contains(&setting);
+        if let Some((.., flag)) = given.iter().find(|(value, setting, _)| value.is_some() && !has(*setting)) {
+            bail!("{flag}: {} has no such setting; it computes {}", kernel.name(), kernel.about());
+        }
+        let usual = Task::default();
         let task = Task {
             dtype,
             elements: self.elements.0,
-            tile: self.tile,
+            tile: self.tile.unwrap_or(kernel.usual_tile()),
             num: self.num,
-            repeat_op: self.repeat_op,
+            repeat_op: self.repeat_op.unwrap_or(usual.repeat_op),
+            columns: self.columns.unwrap_or(usual.columns),
+            inner: self.inner.unwrap_or(usual.inner),
             bypass_l2: self.l2 == L2::Bypass,
         };
+        if let Err(why) = kernel.check(&task) {
+            bail!("{}: {why}", kernel.name());
+        }
         Ok(Chosen { kernel, task, profile: Arc::new(profile), cores })
     }
 }

@@ -1,0 +1,50 @@
+//! The devices of this project, a runner each.
+
+use std::path::{Path, PathBuf};
+
+use nbuffer_onnx::{CpuDevice, Rten};
+use nbuffer_opencl::OpenClDevice;
+use nbuffer_runtime::Device;
+
+use crate::{Forms, Runner};
+
+/// All of them, in the order of the table's columns. One whose hardware or library is missing says so in its column.
+pub fn all() -> Vec<Runner> {
+    vec![
+        cpu("rten"),
+        cpu("ort"),
+        sim("metis", false),
+        sim("metis", true),
+        sim("fpga", false),
+        sim("gpu", false),
+        opencl(),
+    ]
+}
+
+/// The host with this engine, which computes graphs. `ort` is here where `ORT_DYLIB_PATH` names its library.
+fn cpu(engine: &'static str) -> Runner {
+    let open = move || nbuffer_onnx::engine(engine, None).map(|engine| CpuDevice::new(engine, 1));
+    let forms = Forms::Graphs(graphs());
+    Runner { forms, lanes_max: 2, ..Runner::new(&format!("cpu {engine}"), open) }
+}
+
+/// A simulated device; its values are those of the built-in forms.
+fn sim(profile: &'static str, double_buffer: bool) -> Runner {
+    let open = move || nbuffer_sim::open(profile, std::sync::Arc::new(Rten));
+    let late = if double_buffer { " late" } else { "" };
+    // A lane of Metis is a core; the others have one, which several queues share.
+    Runner { lanes_max: 4, double_buffer, ..Runner::new(&format!("sim:{profile}{late}"), open) }
+}
+
+/// The OpenCL device that is chosen where none is named. Its queues tell the device's own times.
+fn opencl() -> Runner {
+    let open = || {
+        let device = OpenClDevice::new("opencl");
+        device.check().map(|()| device)
+    };
+    Runner { lanes_max: 4, ..Runner::new("opencl", open) }
+}
+
+fn graphs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("graphs")
+}

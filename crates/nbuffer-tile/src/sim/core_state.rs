@@ -1,0 +1,158 @@
+//! A core: its program as far as it was issued, its pipes, flags and memories.
+
+use super::feed::{Feed, Issued};
+use super::footprint::Footprint;
+use super::hazard::{Clock, Watcher};
+use super::memory::CoreMemory;
+use super::pipe_state::{Look, PipeState, Queued};
+use super::stats::{CoreReport, Wait};
+use crate::error::{ErrorKind, KernelError};
+use crate::instruction::Op;
+use crate::launch::Launch;
+use crate::pipe::{Event, Pipe};
+use crate::profile::{Profile, ScalarUnit};
+
+/// A flag that is set.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Flag {
+    event: Event,
+    id: u8,
+    pub(super) at: f64,
+    pub(super) clock: Clock,
+    pub(super) set_by: u64,
+}
+
+/// The flags that are set, in the order in which they were: a handful. A set that comes before the one before it was waited
+/// for is counted, not lost.
+#[derive(Debug, Default)]
+pub(super) struct Flags(Vec<Flag>);
+
+impl Flags {
+    pub(super) fn set(&mut self, (event, id): (Event, u8), at: f64, clock: Clock, set_by: u64) {
+        self.0.push(Flag { event, id, at, clock, set_by });
+    }
+
+    /// Takes the oldest of this event and id.
+    pub(super) fn take(&mut self, (event, id): (Event, u8)) -> Option<Flag> {
+        let index = self.0.iter().position(|flag| flag.event == event && flag.id == id)?;
+        Some(self.0.remove(index))
+    }
+}
+
+pub(super) struct CoreState {
+    feed: Feed,
+    ended: bool,
+    /// The scalar core's own time, ahead of everybody's.
+    scalar: f64,
+    /// What the scalar core stands still at: its pipe's queue is full, or it is a barrier of all pipes.
+    held: Option<Issued>,
+    pub(super) pipes: [PipeState; Pipe::ALL.len()],
+    pub(super) flags: Flags,
+    pub(super) memory: Option<CoreMemory>,
+    pub(super) watcher: Watcher,
+    pub(super) footprint: Footprint,
+    pub(super) report: CoreReport,
+}
+
+impl CoreState {
+    pub(super) fn new(index: usize, feed: Feed, profile: &Profile, how: &Launch) -> Self {
+        CoreState {
+            feed,
+            ended: false,
+            scalar: 0.0,
+            held: None,
+            pipes: Pipe::ALL.map(|_| PipeState::new(profile.scalar.fifo)),
+            flags: Flags::default(),
+            memory: how.values.then(|| CoreMemory::new(profile)),
+            watcher: Watcher::new(index, how.auto_sync),
+            footprint: Footprint::new(),
+            report: CoreReport::default(),
+        }
+    }
+
+    /// The scalar core goes on with its program until a queue is full, a barrier holds it, or the program ends. The pipes that
+    /// got instructions.
+    pub(super) fn issue(&mut self, now: f64, unit: &ScalarUnit) -> Look {
+        let mut look = Look::NONE;
+        if self.ended {
+            return look;
+        }
+        loop {
+            let instruction = match self.held.take() {
+                Some(held) => held,
+                None => {
+                    let Some(next) = self.feed.next() else {
+                        self.ended = true;
+                        return look;
+                    };
+                    self.run_for(unit.queue_call * f64::from(next.calls));
+                    self.report.instructions += 1;
+                    next
+                }
+            };
+            let pipe = instruction.op.pipe();
+            let must_wait = match instruction.op {
+                Op::BarrierAll => self.pipes.iter().any(PipeState::is_busy),
+                _ => self.pipes[pipe as usize].is_full(),
+            };
+            if must_wait {
+                self.held = Some(instruction);
+                return look;
+            }
+            if matches!(instruction.op, Op::BarrierAll) {
+                self.drained(now);
+                continue;
+            }
+            self.scalar = self.scalar.max(self.pipes[pipe as usize].free_since());
+            self.run_for(unit.issue);
+            let queued = Queued { instruction, number: self.report.instructions, issued: self.scalar };
+            self.pipes[pipe as usize].push(queued);
+            look.add(Look::at(pipe));
+        }
+    }
+
+    /// All pipes are done with what came before a barrier of all of them.
+    fn drained(&mut self, now: f64) {
+        self.watcher.barrier_all();
+        let emptied = self.pipes.iter().map(PipeState::emptied).fold(now, f64::max);
+        if emptied <= self.scalar {
+            return;
+        }
+        self.scalar = emptied;
+        for pipe in &mut self.pipes {
+            pipe.waits_for = Some(Wait::Barrier);
+            pipe.begins_tile = true;
+        }
+    }
+
+    /// The scalar core is busy.
+    fn run_for(&mut self, cycles: f64) {
+        self.scalar += cycles;
+        self.report.pipes[Pipe::S as usize].busy += cycles;
+    }
+
+    /// Nothing will happen any more: has everything happened?
+    pub(super) fn check_ended(&self, index: usize) -> Result<(), KernelError> {
+        // Of pipes that wait for each other, the one whose wait comes first in the program.
+        let heads = Pipe::ALL.map(|pipe| self.pipes[pipe as usize].head().map(|head| (pipe, head)));
+        let first = heads.into_iter().flatten().min_by_key(|(_, head)| head.number);
+        let Some((pipe, Queued { instruction: head, .. })) = first else { return Ok(()) };
+        let why = match head.op {
+            Op::Wait(event, id) => format!(
+                "nothing sets flag {event} {id} that does not itself wait for {pipe}; a loop's first wait needs a flag that is \
+                 set before the loop"
+            ),
+            _ => format!("{} cannot start", head.op.name()),
+        };
+        Err(KernelError { core: Some(index), ..KernelError::new(ErrorKind::Deadlock { pipe, why }, head.at) })
+    }
+
+    pub(super) fn finish(mut self) -> CoreReport {
+        let end = self.report.end;
+        for pipe in &mut self.report.pipes {
+            let reason = if pipe.instructions > 0 { Wait::Drain } else { Wait::Fill };
+            pipe.waits.add(reason, end - if pipe.instructions > 0 { pipe.last } else { 0.0 });
+        }
+        self.report
+    }
+}
