@@ -98,7 +98,8 @@ impl Running {
             // One lock over both, as in `arrive`, so that no image is in neither or in both.
             let ended = items.lock();
             let taken = ended.taken + on_the_way.images_before(snapshot.totals.taken);
-            Totals { taken, ok: ended.ok, failed: ended.failed, cancelled: ended.cancelled }
+            let retried = snapshot.totals.retried;
+            Totals { taken, ok: ended.ok, failed: ended.failed, cancelled: ended.cancelled, retried }
         })
     }
 
