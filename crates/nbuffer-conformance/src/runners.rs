@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use nbuffer_cuda::CudaDevice;
 use nbuffer_onnx::{CpuDevice, Rten};
 use nbuffer_opencl::OpenClDevice;
-use nbuffer_runtime::Device;
+use nbuffer_runtime::{BoxError, Device};
 
 use crate::{Forms, Runner};
 
@@ -13,15 +14,19 @@ pub fn all() -> Vec<Runner> {
     vec![
         cpu("rten"),
         cpu("ort"),
+        cpu("openvino"),
         sim("metis", false),
         sim("metis", true),
         sim("fpga", false),
         sim("gpu", false),
         opencl(),
+        cuda("cuda"),
+        cuda("cuda,graph"),
     ]
 }
 
-/// The host with this engine, which computes graphs. `ort` is here where `ORT_DYLIB_PATH` names its library.
+/// The host with this engine, which computes graphs. `ort` is here where `ORT_DYLIB_PATH` names its library,
+/// `openvino` where `OPENVINO_DYLIB_PATH` does.
 fn cpu(engine: &'static str) -> Runner {
     let open = move || nbuffer_onnx::engine(engine, None).map(|engine| CpuDevice::new(engine, 1));
     let forms = Forms::Graphs(graphs());
@@ -43,6 +48,16 @@ fn opencl() -> Runner {
         device.check().map(|()| device)
     };
     Runner { lanes_max: 4, ..Runner::new("opencl", open) }
+}
+
+/// The first NVIDIA GPU, on streams or with graphs.
+fn cuda(name: &'static str) -> Runner {
+    let open = move || {
+        let device = CudaDevice::new(name)?;
+        device.check()?;
+        Ok::<_, BoxError>(device)
+    };
+    Runner { lanes_max: 4, ..Runner::new(name, open) }
 }
 
 fn graphs() -> PathBuf {

@@ -9,6 +9,7 @@ fn passes(name: &str) {
     let is_here = !column.outcomes.iter().any(|outcome| matches!(outcome, Outcome::NotHere(_)));
     let must_be_here = match name {
         "cpu ort" => std::env::var_os("NBUFFER_REQUIRE_ORT").is_some(),
+        "cpu openvino" => std::env::var_os("NBUFFER_REQUIRE_OPENVINO").is_some(),
         "opencl" => std::env::var_os("NBUFFER_REQUIRE_OPENCL").is_some(),
         _ => true,
     };
@@ -24,6 +25,11 @@ fn cpu_with_rten() {
 #[test]
 fn cpu_with_onnx_runtime() {
     passes("cpu ort");
+}
+
+#[test]
+fn cpu_with_openvino() {
+    passes("cpu openvino");
 }
 
 #[test]

@@ -17,8 +17,8 @@ where
     O: Send,
     F: FnMut(I) -> O + Send,
 {
-    fn computes(&self) -> bool {
-        true
+    fn cores(&self) -> usize {
+        1
     }
 
     fn call(&mut self, flight: Option<Flight<Option<I>, Option<O>>>) -> Called<Option<I>, Option<O>> {

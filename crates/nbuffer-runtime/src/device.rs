@@ -51,6 +51,13 @@ pub enum DeviceError {
         /// What the device said.
         why: String,
     },
+    /// One call failed and the device started its lane afresh. It costs the item of that call and, where results come
+    /// calls late, those inside the lane; the lane goes on.
+    #[error("device call failed, and its lane was started afresh: {why}")]
+    Reset {
+        /// What the device said.
+        why: String,
+    },
     /// The code of the device or its engine panicked.
     #[error("device code panicked: {message}")]
     Panicked {
@@ -84,7 +91,8 @@ pub struct DeviceInfo {
     pub memory_bytes: Option<u64>,
     /// Whether a lane can overlap transfer and compute by returning results two calls late.
     pub double_buffer: bool,
-    /// Whether a lane has a queue of its own ([`Lane::queued`](crate::Lane::queued)), or blocks.
+    /// Whether a lane has a queue of its own ([`Lane::queued`](crate::Lane::queued)), or blocks. One that is opened with
+    /// double buffering blocks.
     pub queued: bool,
     /// Whether both directions of the link share one channel.
     pub half_duplex: bool,
@@ -143,6 +151,11 @@ pub trait Program: Send + Sync {
 
     /// Bytes the model itself takes on the device, without any buffer set.
     fn model_bytes(&self) -> u64;
+
+    /// How many cores of this machine a lane computes on while it is at work; 0 when the device has its own.
+    fn cores_per_lane(&self) -> usize {
+        0
+    }
 
     /// Opens one lane, with the memory its buffer sets come from.
     ///

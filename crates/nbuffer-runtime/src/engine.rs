@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use nbuffer_core::tensor::DType;
 
-use crate::buffer::HostBuffer;
+use crate::buffer::{HostBuffer, InputSet, Memory, OutputSet};
+use crate::lane::Open;
 
 /// Why an engine cannot load or run a graph.
 #[derive(Debug, thiserror::Error)]
@@ -53,11 +54,16 @@ pub enum EngineError {
 
 /// A library that computes ONNX graphs on the CPU.
 pub trait Engine: fmt::Debug + Send + Sync {
-    /// Short name: `rten` or `ort`.
+    /// Short name: `rten`, `ort` or `openvino`.
     fn name(&self) -> &'static str;
 
     /// Name and version, as a report prints it.
     fn describe(&self) -> String;
+
+    /// Whether its lanes compute on threads of its own ([`Graph::queue`]), or on the caller's.
+    fn is_queued(&self) -> bool {
+        false
+    }
 
     /// Loads a graph, to be shared by all lanes.
     ///
@@ -95,6 +101,28 @@ pub trait Graph: Send + Sync {
     ///
     /// When the engine cannot set up the session.
     fn session(&self, batch: usize, threads: usize) -> Result<Box<dyn Session>, EngineError>;
+
+    /// For an engine that is queued: the end of one lane that takes submits and returns at once. It computes on
+    /// `threads` threads of the engine's own, one item after the other, in the order of the submits.
+    ///
+    /// # Errors
+    ///
+    /// When the engine cannot set up the queue.
+    fn queue(&self, batch: usize, threads: usize) -> Result<Option<Open<InputSet, OutputSet>>, EngineError> {
+        let _ = (batch, threads);
+        Ok(None)
+    }
+
+    /// Memory that sessions and queues of this batch read and write in place; `None` where plain memory is as
+    /// good. They take plain memory as well, and may copy it.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor cannot be described to the engine.
+    fn memory(&self, batch: usize) -> Result<Option<Box<dyn Memory<InputSet, OutputSet>>>, EngineError> {
+        let _ = batch;
+        Ok(None)
+    }
 }
 
 /// What one lane needs to run a graph.

@@ -63,6 +63,7 @@ struct Device {
 
 enum Fault {
     Fail,
+    Reset,
     Lose,
     Hang(mpsc::Receiver<()>),
     Panic,
@@ -97,6 +98,10 @@ impl DeviceCall for Device {
         match (self.fault)(call) {
             Some(Fault::Fail) => {
                 return Err(DeviceError::Call { why: format!("call {call} is planned to fail") });
+            }
+            Some(Fault::Reset) => {
+                self.inside.clear();
+                return Err(DeviceError::Reset { why: format!("call {call} is planned to fail") });
             }
             Some(Fault::Lose) => return Err(DeviceError::Lost { why: "unplugged".into() }),
             Some(Fault::Panic) => panic!("call {call} panics"),
@@ -283,6 +288,23 @@ fn a_failing_call_costs_its_item_and_no_other() {
         let error = results[3].as_ref().unwrap_err();
         assert_eq!(error.chain(), "lane 0 failed on item 3: device call failed: call 3 is planned to fail");
     }
+}
+
+#[test]
+fn a_reset_costs_what_was_inside_and_the_lane_goes_on() {
+    // Call k submits item k. A reset while the device fills, in full flow, in two calls running, and in a flush call.
+    let check_reset = |fault: fn(usize) -> Option<Fault>, lag, items, failed: &[u64]| {
+        let mut pipeline = start(0..items, vec![Device::lane(lag, fault)], &Options::new(4, 1));
+        let report = check(&mut pipeline, items, |i| failed.contains(&i));
+        assert!(report.lost.is_empty());
+    };
+    check_reset(|call| (call == 0).then_some(Fault::Reset), 2, 6, &[0]);
+    check_reset(|call| (call == 1).then_some(Fault::Reset), 2, 6, &[0, 1]);
+    check_reset(|call| (call == 4).then_some(Fault::Reset), 2, 6, &[2, 3, 4]);
+    check_reset(|call| matches!(call, 3 | 4).then_some(Fault::Reset), 2, 6, &[1, 2, 3, 4]);
+    check_reset(|call| (call == 5).then_some(Fault::Reset), 2, 5, &[3, 4]);
+    check_reset(|call| (call == 3).then_some(Fault::Reset), 0, 6, &[3]);
+    check_reset(|_| Some(Fault::Reset), 2, 6, &[0, 1, 2, 3, 4, 5]);
 }
 
 #[test]

@@ -17,8 +17,16 @@ const GAIN_MIN: f64 = 0.02;
 /// Without double buffering a call takes the sum of write, kernel and read, with it the longest of them; an item then
 /// stays for three calls. So it pays unless transfers take next to nothing, or a latency limit forbids it.
 pub(crate) fn probe(program: &dyn Program, latency_max: Option<Duration>) -> (bool, Option<String>) {
-    let Some([write_s, kernel_s, read_s]) = measure(program) else {
-        return (true, Some("on: the device can, and a call to measure the gain failed".to_owned()));
+    let [write_s, kernel_s, read_s] = match measure(program) {
+        Measured::Stages(stages_s) => stages_s,
+        Measured::Whole => {
+            let why =
+                "on: the device can, and does not tell its transfers from its kernel to measure the gain";
+            return (true, Some(why.to_owned()));
+        }
+        Measured::Failed => {
+            return (true, Some("on: the device can, and a call to measure the gain failed".to_owned()));
+        }
     };
     let serial_s = write_s + kernel_s + read_s;
     let longest_s = write_s.max(kernel_s).max(read_s);
@@ -40,8 +48,27 @@ pub(crate) fn probe(program: &dyn Program, latency_max: Option<Duration>) -> (bo
     }
 }
 
-/// Seconds of write, kernel and read of one call without double buffering, with inputs of zeros.
-fn measure(program: &dyn Program) -> Option<[f64; 3]> {
+/// What a call without double buffering told of its time.
+enum Measured {
+    /// Seconds of write, kernel and read.
+    Stages([f64; 3]),
+    /// Not all three apart.
+    Whole,
+    Failed,
+}
+
+fn measure(program: &dyn Program) -> Measured {
+    match spans(program) {
+        Some(DeviceSpans { write: Some(write), kernel: Some(kernel), read: Some(read), .. }) => {
+            Measured::Stages([write, kernel, read].map(|span| (span.end - span.start).as_secs_f64()))
+        }
+        Some(_) => Measured::Whole,
+        None => Measured::Failed,
+    }
+}
+
+/// Makes calls with inputs of zeros, without double buffering.
+fn spans(program: &dyn Program) -> Option<DeviceSpans> {
     let lane = program.open_lane(LaneOptions { lane: 0, double_buffer: false }).ok()?;
     let Calls::Blocking(mut calls) = lane.calls else {
         return None;
@@ -54,9 +81,7 @@ fn measure(program: &dyn Program) -> Option<[f64; 3]> {
         let Ended::Landed(_, _, spans) = calls.call(Some(flight)).ended else {
             return None;
         };
-        let DeviceSpans { write, kernel, read, .. } = *spans;
-        let seconds = |span: nbuffer_runtime::DeviceSpan| (span.end - span.start).as_secs_f64();
-        seen = Some([seconds(write?), seconds(kernel?), seconds(read?)]);
+        seen = Some(*spans);
     }
     seen
 }

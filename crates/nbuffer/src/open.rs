@@ -1,5 +1,6 @@
 //! Devices by name.
 
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,16 +21,25 @@ pub enum OpenError {
     /// A simulated device's profile does not load.
     #[error(transparent)]
     Profile(#[from] ProfileError),
+    /// A CUDA device is named in another way.
+    #[cfg(feature = "cuda")]
+    #[error(transparent)]
+    Cuda(#[from] nbuffer_cuda::NameError),
     /// The engine is not here.
     #[error(transparent)]
     Engine(#[from] EngineError),
 }
 
-/// The names [`device`] takes. What is to be filled in is in capitals.
+/// The names [`device`] takes. What is to be filled in is in capitals. `cpu:THREADS` is the CPU with so many threads for
+/// each lane; a `cuda` takes a number, and `,graph`.
 pub fn known_devices() -> Vec<String> {
     let simulated = nbuffer_sim::built_in().map(|name| format!("sim:{name}"));
     let mut known: Vec<String> = std::iter::once("cpu".to_owned()).chain(simulated).collect();
     known.push("sim:FILE.toml".to_owned());
+    #[cfg(feature = "cuda")]
+    known.push("cuda".to_owned());
+    #[cfg(feature = "metis")]
+    known.extend(["metis".to_owned(), "metis:NAME".to_owned()]);
     #[cfg(feature = "opencl")]
     known.extend(["opencl".to_owned(), "opencl:PLATFORM:DEVICE".to_owned()]);
     known
@@ -37,12 +47,25 @@ pub fn known_devices() -> Vec<String> {
 
 /// The device of this name, computing values with `engine`.
 ///
+/// `cpu` has a lane of one thread for each core, which gives the most items a second; `cpu:2` has lanes of two threads,
+/// and half as many.
+///
 /// # Errors
 ///
 /// When there is no such device, or its profile does not load.
 pub fn device(name: &str, engine: &Arc<dyn Engine>) -> Result<Box<dyn Device>, OpenError> {
     match name.split_once(':') {
         None if name == "cpu" => Ok(Box::new(CpuDevice::new(Arc::clone(engine), 1))),
+        Some(("cpu", threads)) if threads.parse::<NonZero<usize>>().is_ok() => {
+            let threads = threads.parse::<NonZero<usize>>().map_or(1, NonZero::get);
+            Ok(Box::new(CpuDevice::new(Arc::clone(engine), threads)))
+        }
+        #[cfg(feature = "metis")]
+        None if name == "metis" => Ok(Box::new(nbuffer_axruntime::AxDevice::new(None, None))),
+        #[cfg(feature = "metis")]
+        Some(("metis", wanted)) if !wanted.is_empty() => {
+            Ok(Box::new(nbuffer_axruntime::AxDevice::new(Some(wanted), None)))
+        }
         Some(("sim", profile))
             if nbuffer_sim::built_in().any(|known| known == profile)
                 || Path::new(profile).extension().is_some_and(|e| e == "toml") =>
@@ -53,6 +76,8 @@ pub fn device(name: &str, engine: &Arc<dyn Engine>) -> Result<Box<dyn Device>, O
         _ if name == "opencl" || name.starts_with("opencl:") => {
             Ok(Box::new(nbuffer_opencl::OpenClDevice::new(name)))
         }
+        #[cfg(feature = "cuda")]
+        _ if name.starts_with("cuda") => Ok(Box::new(nbuffer_cuda::CudaDevice::new(name)?)),
         _ => Err(OpenError::Unknown { name: name.to_owned() }),
     }
 }

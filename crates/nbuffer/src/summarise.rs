@@ -50,7 +50,7 @@ pub(crate) fn summarise(
     });
     let likely_cause = planned.as_ref().and_then(|(plan, period_s)| {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let computing = facts.computing_lanes as f64 * plan.device_busy();
+        let computing = facts.computing_cores as f64 * plan.device_busy();
         plan.likely_cause(*period_s, cores, computing)
     });
     let kernel = if report.sampled { None } else { KernelSummary::of(measures, report.wall) };

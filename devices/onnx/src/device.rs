@@ -7,16 +7,16 @@ use std::time::Instant;
 
 use nbuffer_core::tensor::TensorInfo;
 use nbuffer_runtime::{
-    Blocking, CallSpans, Compute, Device, DeviceCall, DeviceError, DeviceInfo, DeviceSpan, Engine,
-    HostBuffer, HostMemory, InputSet, Lane, LaneOptions, Model, OutputSet, Program, Session,
+    Blocking, CallSpans, Calls, Compute, Device, DeviceCall, DeviceError, DeviceInfo, DeviceSpan, Engine,
+    HostBuffer, InputSet, Lane, LaneOptions, Model, OutputSet, Program, Session,
 };
 
 const NAME: &str = "cpu";
 
 /// The host's own cores as a device.
 ///
-/// Its kernel is a session's run. It has no memory of its own, so nothing is written or read, and a lane has
-/// nothing to overlap inside itself.
+/// Its kernel is a session's run, or a request in the queue of an engine that computes on threads of its own. It has no
+/// memory of its own, so nothing is written or read, and a lane has nothing to overlap inside itself.
 #[derive(Clone, Debug)]
 pub struct CpuDevice {
     engine: Arc<dyn Engine>,
@@ -26,7 +26,8 @@ pub struct CpuDevice {
 impl CpuDevice {
     /// The host computing with `engine`, each lane on `threads_per_lane` threads (at least 1).
     ///
-    /// One thread per lane gives the most items a second; more shorten the time of a single item.
+    /// One thread per lane gives the most items a second; more shorten the time of a single item. There are as many
+    /// lanes as keep the cores busy, so that lanes never compute on more threads than there are cores.
     pub fn new(engine: Arc<dyn Engine>, threads_per_lane: usize) -> Self {
         CpuDevice { engine, threads_per_lane: threads_per_lane.max(1) }
     }
@@ -35,12 +36,15 @@ impl CpuDevice {
 impl Device for CpuDevice {
     fn info(&self) -> DeviceInfo {
         DeviceInfo {
-            name: NAME.to_owned(),
+            name: match self.threads_per_lane {
+                1 => NAME.to_owned(),
+                threads => format!("{NAME}:{threads}"),
+            },
             description: format!("this machine, computing with {}", self.engine.describe()),
-            cores: thread::available_parallelism().map_or(1, NonZero::get),
+            cores: cores(),
             memory_bytes: None,
             double_buffer: false,
-            queued: false,
+            queued: self.engine.is_queued(),
             half_duplex: false,
         }
     }
@@ -49,17 +53,34 @@ impl Device for CpuDevice {
         Ok(()) // An engine is loaded before it is an engine.
     }
 
-    fn prepare(&self, model: &Arc<Model>, _lanes: usize) -> Result<Arc<dyn Program>, DeviceError> {
-        let compute = Compute::new(model, &self.engine)?;
-        let model_bytes = model.model_bytes;
-        Ok(Arc::new(CpuProgram { compute, model_bytes, threads_per_lane: self.threads_per_lane }))
+    fn lanes(&self, _model: &Model, cores: usize) -> usize {
+        cores / self.threads_per_lane
     }
+
+    fn prepare(&self, model: &Arc<Model>, lanes: usize) -> Result<Arc<dyn Program>, DeviceError> {
+        let compute = Compute::new(model, &self.engine)?;
+        let threads_per_lane = self.threads_per_lane;
+        let is_queued = self.engine.is_queued();
+        Ok(Arc::new(CpuProgram {
+            compute,
+            model_bytes: model.model_bytes,
+            threads_per_lane,
+            lanes,
+            is_queued,
+        }))
+    }
+}
+
+fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 struct CpuProgram {
     compute: Compute,
     model_bytes: u64,
     threads_per_lane: usize,
+    lanes: usize,
+    is_queued: bool,
 }
 
 impl Program for CpuProgram {
@@ -79,6 +100,10 @@ impl Program for CpuProgram {
         self.model_bytes
     }
 
+    fn cores_per_lane(&self) -> usize {
+        self.threads_per_lane
+    }
+
     fn open_lane(&self, options: LaneOptions) -> Result<Lane<InputSet, OutputSet>, DeviceError> {
         if options.double_buffer {
             return Err(DeviceError::Unsupported {
@@ -87,24 +112,39 @@ impl Program for CpuProgram {
                     .to_owned(),
             });
         }
-        let session = self.compute.session(self.threads_per_lane)?;
-        let memory = HostMemory { inputs: self.inputs().to_vec(), outputs: self.outputs().to_vec() };
-        Ok(Lane::blocking(Blocking::new(CpuCall { session }), memory))
+        let calls = match self.compute.queue(self.threads_per_lane)? {
+            Some(open) => Calls::Queued(open),
+            None => {
+                let session = self.compute.session(self.threads_per_lane)?;
+                let cores = self.threads_per_lane;
+                Calls::Blocking(Box::new(Blocking::new(CpuCall { session, cores })))
+            }
+        };
+        Ok(Lane { calls, memory: self.compute.memory()? })
     }
 
     fn remarks(&self) -> Vec<String> {
-        let plural = if self.threads_per_lane == 1 { "" } else { "s" };
-        vec![format!("each lane computes on {} thread{plural}", self.threads_per_lane)]
+        let CpuProgram { lanes, threads_per_lane: threads, is_queued, .. } = *self;
+        let some = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
+        let computing =
+            format!("{} of {} on {}", some(lanes, "lane"), some(threads, "thread"), some(cores(), "core"));
+        let host = if is_queued {
+            "the engine's own threads, so that host threads share the cores with them as the system sees fit"
+        } else {
+            "host threads take turns with them, so that no more threads are at work than there are cores"
+        };
+        vec![format!("{computing}: {host}")]
     }
 }
 
 struct CpuCall {
     session: Box<dyn Session>,
+    cores: usize,
 }
 
 impl DeviceCall for CpuCall {
-    fn computes(&self) -> bool {
-        true
+    fn cores(&self) -> usize {
+        self.cores
     }
 
     fn run(&mut self, inputs: &[HostBuffer], outputs: &mut [HostBuffer]) -> Result<CallSpans, DeviceError> {

@@ -1,14 +1,16 @@
 //! The `cpu` device: a model's graph is computed by an ONNX engine on the host's own cores.
 //!
-//! Two engines stand behind [`nbuffer_runtime::Engine`], and one shared set of tests holds both to the same
+//! Three engines stand behind [`nbuffer_runtime::Engine`], and one shared set of tests holds them to the same
 //! values:
 //!
 //! - [`Rten`] is pure Rust and always there. It computes quantised (QDQ) graphs in float and knows neither
 //!   the `QLinear*` operators nor 64-bit integers inside a graph.
 //! - [`Ort`] is ONNX Runtime, loaded at run time from a path. It has int8 kernels and every operator.
+//! - [`OpenVino`] is OpenVINO, loaded at run time as well. It has int8 kernels for QDQ graphs, and computes on
+//!   threads of its own: its lanes are queued.
 //!
-//! Every session computes on one thread unless told otherwise, since lanes run side by side. Neither engine
-//! is ever replaced by the other: what was asked for runs, or an error says why not.
+//! Every session computes on one thread unless told otherwise, since lanes run side by side. No engine
+//! is ever replaced by another: what was asked for runs, or an error says why not.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,6 +33,7 @@
 mod device;
 mod edge;
 mod onnx_file;
+mod openvino;
 mod ort;
 mod rten;
 
@@ -40,15 +43,16 @@ use std::sync::Arc;
 use nbuffer_runtime::{Engine, EngineError};
 
 pub use device::CpuDevice;
+pub use openvino::OpenVino;
 pub use ort::Ort;
 pub use rten::Rten;
 
 /// Names that [`engine`] takes.
-pub const ENGINES: [&str; 2] = [rten::NAME, ort::NAME];
+pub const ENGINES: [&str; 3] = [rten::NAME, ort::NAME, openvino::NAME];
 
 /// The engine of this name, ready to load graphs.
 ///
-/// `library` is the ONNX Runtime library for `ort`, see [`Ort::new`]; `rten` has no use for it.
+/// `library` is the library of `ort` or `openvino`, see [`Ort::new`] and [`OpenVino::new`]; `rten` has no use for it.
 ///
 /// # Errors
 ///
@@ -58,6 +62,7 @@ pub fn engine(name: &str, library: Option<&Path>) -> Result<Arc<dyn Engine>, Eng
     match name {
         rten::NAME => Ok(Arc::new(Rten)),
         ort::NAME => Ok(Arc::new(Ort::new(library)?)),
+        openvino::NAME => Ok(Arc::new(OpenVino::new(library)?)),
         _ => Err(EngineError::Unknown { name: name.to_owned(), known: ENGINES.join(", ") }),
     }
 }

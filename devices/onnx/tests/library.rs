@@ -1,46 +1,56 @@
-//! What is said when ONNX Runtime's library cannot be had. Nothing here loads one, so that the order of the
+//! What is said when the library of an engine cannot be had. Nothing here loads one, so that the order of the
 //! tests does not matter.
 
 use std::env;
 use std::path::Path;
 use std::process::Command;
 
-use nbuffer_onnx::Ort;
 use nbuffer_runtime::EngineError;
+
+/// The engines that are loaded, what names their library, and how a wheel's is called.
+const LOADED: [(&str, &str, &str, &str); 2] = [
+    ("ort", "ORT_DYLIB_PATH", "onnxruntime", "libonnxruntime.so"),
+    ("openvino", "OPENVINO_DYLIB_PATH", "openvino", "libopenvino_c.so"),
+];
 
 #[test]
 fn no_library_named() {
-    if env::var_os("ORT_DYLIB_PATH").is_some() {
-        let here = env::current_exe().unwrap();
-        let status =
-            Command::new(here).args(["--exact", "no_library_named"]).env_remove("ORT_DYLIB_PATH").status();
-        assert!(status.unwrap().success());
+    if LOADED.iter().any(|(_, variable, ..)| env::var_os(variable).is_some()) {
+        let mut again = Command::new(env::current_exe().unwrap());
+        again.args(["--exact", "no_library_named"]);
+        for (_, variable, ..) in LOADED {
+            again.env_remove(variable);
+        }
+        assert!(again.status().unwrap().success());
         return;
     }
-    check(None, &["no library is named", "pip install onnxruntime", "ORT_DYLIB_PATH", "libonnxruntime.so"]);
+    check(None, &["no library is named"]);
 }
 
 #[test]
 fn a_missing_library() {
-    let words = ["no/such/libonnxruntime.so", "No such file", "pip install onnxruntime", "ORT_DYLIB_PATH"];
-    check(Some(Path::new("no/such/libonnxruntime.so")), &words);
+    check(Some("no/such/libopenvino_c.so"), &["no/such/libopenvino_c.so", "No such file"]);
 }
 
 #[test]
 fn a_file_that_is_no_library() {
-    check(Some(Path::new("Cargo.toml")), &["Cargo.toml", "pip install onnxruntime"]);
+    check(Some("Cargo.toml"), &["Cargo.toml"]);
 }
 
 #[test]
 fn a_directory() {
-    check(Some(Path::new("src")), &["src", "pip install onnxruntime"]);
+    check(Some("src"), &["src"]);
 }
 
-fn check(library: Option<&Path>, words: &[&str]) {
-    let error = Ort::new(library).expect_err("there is no library");
-    assert!(matches!(error, EngineError::Unavailable { engine: "ort", .. }), "{error:?}");
-    let text = error.to_string();
-    for word in words {
-        assert!(text.contains(word), "no `{word}` in: {text}");
+/// Every engine that is loaded refuses, with these words, and says how to get its library.
+fn check(library: Option<&str>, words: &[&str]) {
+    for (name, variable, package, file) in LOADED {
+        let error = nbuffer_onnx::engine(name, library.map(Path::new)).expect_err("there is no library");
+        assert!(matches!(error, EngineError::Unavailable { engine, .. } if engine == name), "{error:?}");
+        let text = error.to_string();
+        let install = format!("pip install {package}");
+        for word in words.iter().copied().chain([install.as_str(), variable, file]) {
+            assert!(text.contains(word), "no `{word}` in: {text}");
+        }
     }
 }

@@ -11,6 +11,14 @@ use crate::model::{FieldProblem, Model, TENSOR_BYTES_MAX};
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum GraphError {
+    /// The model is a vendor's code, which no engine can compute.
+    #[error(
+        "model `{model}` is compiled for its vendor's device, and only the vendor's runtime can compute it (`--device metis`); to run it elsewhere, name an ONNX graph in the `nbuffer` section of its model.json"
+    )]
+    Compiled {
+        /// Name of the model.
+        model: String,
+    },
     /// Graph and manifest have different numbers of tensors.
     #[error(
         "model `{model}`: the graph has {graph} {side}s, the manifest has {manifest}: give a graph and a manifest of the same model"

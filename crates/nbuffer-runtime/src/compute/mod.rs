@@ -8,8 +8,10 @@ use std::sync::Arc;
 
 use nbuffer_core::tensor::TensorInfo;
 
+use crate::buffer::{HostMemory, InputSet, Memory, OutputSet};
 use crate::device::DeviceError;
 use crate::engine::{Engine, Graph, Session};
+use crate::lane::Open;
 use crate::model::{CpuForm, Kernel, KernelProgram, Model};
 
 pub use edges::GraphError;
@@ -63,6 +65,7 @@ impl Compute {
                 let form = program.cpu.ok_or_else(|| GraphError::NoCpuForm { model: model.name.clone() })?;
                 Source::Program(Arc::clone(program), form)
             }
+            Kernel::Compiled(_) => return Err(GraphError::Compiled { model: model.name.clone() }.into()),
         };
         model.check_kernel()?;
         Ok(Some(Compute { inputs: model.inputs.clone(), outputs: model.outputs.clone(), source }))
@@ -117,6 +120,33 @@ impl Compute {
                 Box::new(program::BuiltInForm::new(*form, &program.args, self.inputs[0].dtype()))
             }
         })
+    }
+
+    /// The end of a lane that computes on `threads` threads of the engine's own; `None` where sessions compute on
+    /// the caller's.
+    ///
+    /// # Errors
+    ///
+    /// When the engine cannot set up the queue.
+    pub fn queue(&self, threads: usize) -> Result<Option<Open<InputSet, OutputSet>>, DeviceError> {
+        match &self.source {
+            Source::Graph { graph, .. } => Ok(graph.queue(self.batch(), threads)?),
+            _ => Ok(None),
+        }
+    }
+
+    /// Where the buffer sets of a lane come from: memory that the engine uses in place, or plain memory.
+    ///
+    /// # Errors
+    ///
+    /// When a tensor cannot be described to the engine.
+    pub fn memory(&self) -> Result<Box<dyn Memory<InputSet, OutputSet>>, DeviceError> {
+        if let Source::Graph { graph, .. } = &self.source
+            && let Some(memory) = graph.memory(self.batch())?
+        {
+            return Ok(memory);
+        }
+        Ok(Box::new(HostMemory { inputs: self.inputs.clone(), outputs: self.outputs.clone() }))
     }
 }
 

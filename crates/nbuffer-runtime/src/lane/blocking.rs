@@ -28,8 +28,8 @@ impl<C: DeviceCall> Blocking<C> {
 }
 
 impl<C: DeviceCall> BlockingLane<InputSet, OutputSet> for Blocking<C> {
-    fn computes(&self) -> bool {
-        self.call.computes()
+    fn cores(&self) -> usize {
+        self.call.cores()
     }
 
     fn call(&mut self, flight: Option<Flight<InputSet, OutputSet>>) -> Called<InputSet, OutputSet> {

@@ -31,6 +31,9 @@ struct Inside {
     id: Transit,
     output: OutputSet,
     spans: DeviceSpans,
+    /// Why its result is lost: the device was started afresh meanwhile. It keeps its place, since the calls that would
+    /// have brought it now bring dummies.
+    lost: Option<String>,
 }
 
 impl<C: DeviceCall> Lagged<C> {
@@ -47,14 +50,14 @@ impl<C: DeviceCall> BlockingLane<InputSet, OutputSet> for Lagged<C> {
         self.lag
     }
 
-    fn computes(&self) -> bool {
-        self.call.computes()
+    fn cores(&self) -> usize {
+        self.call.cores()
     }
 
     fn call(&mut self, flight: Option<Flight<InputSet, OutputSet>>) -> Called<InputSet, OutputSet> {
         let (mut submitted, input) = match flight {
             Some(Flight { id, input, output }) => {
-                (Some(Inside { id, output, spans: DeviceSpans::default() }), Some((id, input)))
+                (Some(Inside { id, output, spans: DeviceSpans::default(), lost: None }), Some((id, input)))
             }
             None => (None, None),
         };
@@ -77,7 +80,12 @@ impl<C: DeviceCall> BlockingLane<InputSet, OutputSet> for Lagged<C> {
             std::mem::forget((submitted, landing, input, std::mem::take(&mut self.inside)));
             return Called::lost(error);
         }
-        // Nothing moved: the call costs its own item, and everything inside stays in its place.
+        if let DeviceError::Reset { why } = &error {
+            for inside in self.inside.iter_mut().flatten().chain(&mut landing) {
+                inside.lost.get_or_insert_with(|| why.clone());
+            }
+        }
+        // The call costs its own item, and everything inside stays in its place.
         if let Some(Inside { id, output, .. }) = submitted.take() {
             if is_full {
                 self.inside.push_front(landing);
@@ -119,7 +127,10 @@ impl<C> Lagged<C> {
         }
         self.inside.push_back(submitted);
         let ended = match landing {
-            Some(Inside { id, output, spans: DeviceSpans { write, kernel, call, .. } }) => {
+            Some(Inside { id, output, lost: Some(why), .. }) => {
+                Ended::Failed(id, output, DeviceError::Reset { why }.into())
+            }
+            Some(Inside { id, output, spans: DeviceSpans { write, kernel, call, .. }, lost: None }) => {
                 let spans = DeviceSpans { write, kernel, read: spans.read, call };
                 Ended::Landed(id, output, spans.into())
             }

@@ -130,10 +130,10 @@ pub trait BlockingLane<I, O>: Send {
         0
     }
 
-    /// Whether a call computes on a core of this machine instead of waiting for a device. Such lanes share the
-    /// threads of the host stages, as far as there are cores.
-    fn computes(&self) -> bool {
-        false
+    /// How many cores of this machine a call computes on; 0 when it waits for a device instead. Computing lanes
+    /// share the threads of the host stages, so that no more is at work than there are cores.
+    fn cores(&self) -> usize {
+        0
     }
 
     /// One device call. `flight` is `None` for a flush call, which submits nothing and only pushes the
@@ -209,14 +209,6 @@ impl<I, O> Lane<I, O> {
         Lane { calls: Calls::Queued(open), memory: Box::new(memory) }
     }
 
-    /// Whether its calls compute on a core of this machine.
-    pub fn computes(&self) -> bool {
-        match &self.calls {
-            Calls::Blocking(lane) => lane.computes(),
-            Calls::Queued(_) => false,
-        }
-    }
-
     /// By how many calls this lane's results come late.
     pub fn lag(&self) -> usize {
         match &self.calls {
@@ -248,9 +240,9 @@ pub trait DeviceCall: Send {
         0
     }
 
-    /// Whether a call computes on a core of this machine instead of waiting for a device.
-    fn computes(&self) -> bool {
-        false
+    /// How many cores of this machine a call computes on; 0 when it waits for a device instead.
+    fn cores(&self) -> usize {
+        0
     }
 
     /// One call. With lag, `outputs` are those of the item whose result this call brings; while a pipelined
@@ -258,7 +250,8 @@ pub trait DeviceCall: Send {
     ///
     /// # Errors
     ///
-    /// [`DeviceError::Lost`] ends the lane. Any other error costs the item whose `inputs` were given, and
-    /// promises that nothing moved: the next call continues as if this one had not been made.
+    /// [`DeviceError::Lost`] ends the lane. [`DeviceError::Reset`] costs the item whose `inputs` were given and all
+    /// items inside, and promises that the next call is like the first. Any other error costs the item whose
+    /// `inputs` were given, and promises that nothing moved: the next call continues as if this one had not been made.
     fn run(&mut self, inputs: &[HostBuffer], outputs: &mut [HostBuffer]) -> Result<CallSpans, DeviceError>;
 }

@@ -24,7 +24,7 @@ const SAMPLES: &Samples = &[
     ("nbuffer", SECTION),
     ("nbuffer.format", "1"),
     ("nbuffer.graph", "\"model.onnx\", a path within the model directory"),
-    ("nbuffer.kernel", "\"identity\" or \"checksum\""),
+    ("nbuffer.kernel", "\"identity\", \"checksum\" or \"compiled\""),
     (
         "nbuffer.program",
         "{\"opencl\": {\"source\": \"k.cl\", \"entry\": \"k\"}, \"global\": [1024], \"args\": [{\"input\": 0}, {\"output\": 0}]}",
@@ -51,6 +51,7 @@ const SAMPLES: &Samples = &[
 #[serde(expecting = "an object")]
 pub(super) struct Descriptor {
     memory_pools: Option<Vec<MemoryPool>>,
+    #[serde(default = "Section::of_a_compiler")]
     pub(super) nbuffer: Section,
 }
 
@@ -72,7 +73,7 @@ enum Memory {
 }
 
 /// nbuffer's own section. A key it does not know is an error, since it may be a misspelt one.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, expecting = "an object")]
 pub(super) struct Section {
     #[serde(rename = "format")]
@@ -85,12 +86,13 @@ pub(super) struct Section {
     pub(super) labels: Option<String>,
 }
 
-/// The built-in kernels.
+/// The kernels without a file of their own.
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum BuiltIn {
     Identity,
     Checksum,
+    Compiled,
 }
 
 /// A kernel of the model's own, as it is written.
@@ -150,13 +152,14 @@ struct SectionVersion {
 impl Descriptor {
     /// Parses the file. The version is looked at first, so that a newer file is called newer and not wrong.
     pub(super) fn parse(file: &Path, bytes: &[u8]) -> Result<Self, ModelError> {
-        let missing = |name, sample| Field { file, name }.error(FieldProblem::Missing { sample });
         let version: Version = json::parse(file, bytes, SAMPLES)?;
-        let section = version.nbuffer.ok_or_else(|| missing("nbuffer", SECTION))?;
-        let format = section.format.ok_or_else(|| missing("nbuffer.format", "1"))?;
-        if format.as_u64() != Some(FORMAT) {
-            let problem = FieldProblem::Format { found: shortened(&format) };
-            return Err(Field { file, name: "nbuffer.format" }.error(problem));
+        if let Some(section) = version.nbuffer {
+            let field = Field { file, name: "nbuffer.format" };
+            let missing = || field.error(FieldProblem::Missing { sample: "1" });
+            let format = section.format.ok_or_else(missing)?;
+            if format.as_u64() != Some(FORMAT) {
+                return Err(field.error(FieldProblem::Format { found: shortened(&format) }));
+            }
         }
         json::parse(file, bytes, SAMPLES)
     }
@@ -180,6 +183,11 @@ impl Descriptor {
 }
 
 impl Section {
+    /// A compiler knows nothing of this section and leaves it out.
+    fn of_a_compiler() -> Self {
+        Section { kernel: Some(BuiltIn::Compiled), ..Section::default() }
+    }
+
     /// The declared kernel time in seconds.
     pub(super) fn kernel_s(&self, file: &Path) -> Result<Option<f64>, ModelError> {
         match self.kernel_time_s {

@@ -35,7 +35,7 @@ pub(super) fn open(path: &Path) -> Result<Model, ModelError> {
         (None, Kernel::Onnx(graph)) => {
             graph.metadata().map_err(|source| ModelError::Read { file: graph.clone(), source })?.len()
         }
-        (None, Kernel::Identity | Kernel::Checksum | Kernel::Program(_)) => 0,
+        (None, Kernel::Identity | Kernel::Checksum | Kernel::Program(_) | Kernel::Compiled(_)) => 0,
     };
     let preprocess = descriptor.nbuffer.preprocess(&descriptor_file)?;
     if let Some(preprocess) = &preprocess {
@@ -78,6 +78,7 @@ fn kernel(
         }
         (None, Some(BuiltIn::Identity), None) => Kernel::Identity,
         (None, Some(BuiltIn::Checksum), None) => Kernel::Checksum,
+        (None, Some(BuiltIn::Compiled), None) => Kernel::Compiled(file.to_path_buf()),
         (None, None, Some(program)) => {
             let program = program.program(file, dir)?;
             program.check(inputs, outputs).map_err(|(field, problem)| {

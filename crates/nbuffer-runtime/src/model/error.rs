@@ -231,7 +231,7 @@ pub enum FieldProblem {
     },
     /// Not exactly one of a graph, a built-in kernel and a kernel of the model's own.
     #[error(
-        "has {}: give exactly one of `graph` for an ONNX file, `kernel` for `identity` or `checksum`, `program` for a kernel of your own",
+        "has {}: give exactly one of `graph` for an ONNX file, `kernel` for `identity`, `checksum` or `compiled`, `program` for a kernel of your own",
         if .found.is_empty() { "nothing to compute with".to_owned() } else { format!("`{}`", .found.join("` and `")) }
     )]
     OneKernel {

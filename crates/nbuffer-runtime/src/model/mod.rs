@@ -35,6 +35,9 @@
 //! `"output_dtypes"` in `manifest.json`, with `int8`, `int32`, `uint32` or `float32` per tensor. Only int8 has quantisation and
 //! padding, so without int8 tensors `quantize_params` and `dequantize_params` may be left out.
 //!
+//! A directory as a vendor's compiler writes it has no `nbuffer` section: only the vendor's runtime can compute it.
+//! `"kernel": "compiled"` says the same in a section that adds `preprocess` and `labels`.
+//!
 //! `kernel_time_s`, `preprocess` and `labels` may be left out. Paths are relative to the directory and stay
 //! within it.
 //!
@@ -103,6 +106,8 @@ pub enum Kernel {
     Checksum,
     /// Code for one device or more that the model brings itself.
     Program(Arc<KernelProgram>),
+    /// Code for one vendor's device, which the vendor's runtime loads from the `model.json` at this path.
+    Compiled(PathBuf),
 }
 
 /// How an image becomes an input tensor.
@@ -132,7 +137,11 @@ impl Kernel {
             Kernel::Checksum if outputs.len() != 1 || outputs[0] < 8 => {
                 Err(FieldProblem::ChecksumOutput { outputs })
             }
-            Kernel::Onnx(_) | Kernel::Identity | Kernel::Checksum | Kernel::Program(_) => Ok(()),
+            Kernel::Onnx(_)
+            | Kernel::Identity
+            | Kernel::Checksum
+            | Kernel::Program(_)
+            | Kernel::Compiled(_) => Ok(()),
         }
     }
 }
@@ -192,7 +201,7 @@ impl Model {
     pub fn graph(&self) -> Option<&Path> {
         match &self.kernel {
             Kernel::Onnx(path) => Some(path),
-            Kernel::Identity | Kernel::Checksum | Kernel::Program(_) => None,
+            Kernel::Identity | Kernel::Checksum | Kernel::Program(_) | Kernel::Compiled(_) => None,
         }
     }
 }

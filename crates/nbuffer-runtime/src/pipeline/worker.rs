@@ -190,6 +190,8 @@ struct Seats {
     host_threads: usize,
     computing: usize,
     waiting: usize,
+    /// Cores for host threads and computing lanes. One that computes on several takes but one seat, so that the others
+    /// of its cores are not here.
     cores: usize,
     /// For threads that sit in a call which was given up.
     extra: usize,
@@ -204,8 +206,10 @@ impl Seats {
         let blocking = || {
             lanes.iter().filter_map(|lane| if let Calls::Blocking(lane) = lane { Some(lane) } else { None })
         };
-        let computing = blocking().filter(|lane| lane.computes()).count();
+        let computing = blocking().filter(|lane| lane.cores() > 0).count();
         let waiting = blocking().count() - computing;
+        let beside: usize = blocking().map(|lane| lane.cores().saturating_sub(1)).sum();
+        let cores = cores.saturating_sub(beside).max(1);
         let mut seats =
             Seats { host_threads, computing, waiting, cores, extra: 0, most: usize::MAX, count: 0 };
         seats.change(|_| {});

@@ -256,3 +256,12 @@ fn a_built_in_kernel_of_a_model_made_by_hand_is_checked_too() {
     let message = compute(&model, digits_edges()).unwrap_err().to_string();
     assert!(message.contains("inputs have [4] B and outputs [] B"), "{message}");
 }
+
+#[test]
+fn only_the_vendors_runtime_computes_a_compiled_model() {
+    let mut files = ModelFiles::digits();
+    files.model.as_object_mut().unwrap().remove("nbuffer");
+    let engine: Arc<dyn Engine> = Arc::new(Edges { inputs: Vec::new(), outputs: Vec::new() });
+    let error = Compute::new(&files.open().unwrap(), &engine).unwrap_err().to_string();
+    assert!(error.contains("only the vendor's runtime can compute it (`--device metis`)"), "{error}");
+}

@@ -116,6 +116,25 @@ fn a_program_gives_code_geometry_arguments_and_types() {
 }
 
 #[test]
+fn a_directory_as_a_compiler_writes_it_is_a_compiled_model() {
+    let mut files = ModelFiles::digits();
+    files.model.as_object_mut().unwrap().remove("nbuffer");
+    let model = files.open().unwrap();
+    assert_eq!((&model.kernel, model.graph()), (&Kernel::Compiled(files.path("model.json")), None));
+    assert_eq!((model.batch, model.inputs[0].shape(), model.model_bytes), (1, &[1, 10, 16, 4][..], 20480));
+    assert_eq!((model.preprocess, model.labels), (None, None));
+
+    // A section may add what a compiler does not know.
+    let mut files = ModelFiles::digits();
+    let section = files.model["nbuffer"].as_object_mut().unwrap();
+    section.remove("graph");
+    section.insert("kernel".into(), json!("compiled"));
+    let model = files.open().unwrap();
+    assert_eq!(model.kernel, Kernel::Compiled(files.path("model.json")));
+    assert!(model.preprocess.is_some() && model.labels.is_some());
+}
+
+#[test]
 fn labels_may_have_windows_line_ends_and_a_byte_order_mark() {
     let files = ModelFiles::digits();
     files.write("labels.txt", "\u{feff}a\r\nb\r\nc\r\nd\r\ne\r\nf\r\ng\r\nh\r\ni\r\nj\r\n\r\n");

@@ -134,7 +134,7 @@ fn another_format_version() {
     check_model("/nbuffer/format", json!(-1), "nbuffer.format", "is -1");
     check_model("/nbuffer/format", Value::Null, "nbuffer.format", "is missing; write it like 1");
     check_model("/nbuffer", json!({ "graph": "digits.onnx" }), "nbuffer.format", "is missing");
-    check_model("/nbuffer", Value::Null, "nbuffer", "is missing; write it like {\"format\": 1");
+    check_model("/nbuffer", Value::Null, "nbuffer", "it is written like {\"format\": 1");
     check_model("/nbuffer", json!("yes"), "nbuffer", "expected an object");
     // A newer version may well have keys this one does not know: the version is the news.
     let newer = json!({ "format": 2, "graphs": ["a.onnx"] });
@@ -151,7 +151,12 @@ fn unknown_keys_in_the_own_section() {
 #[test]
 fn fields_of_another_type() {
     check_model("/nbuffer/graph", json!(7), "nbuffer.graph", "expected a string");
-    check_model("/nbuffer/kernel", json!("invert"), "nbuffer.kernel", "expected `identity` or `checksum`");
+    check_model(
+        "/nbuffer/kernel",
+        json!("invert"),
+        "nbuffer.kernel",
+        "expected one of `identity`, `checksum`, `compiled`",
+    );
     check_model("/nbuffer/kernel_time_s", json!("2ms"), "nbuffer.kernel_time_s", "it is written like 0.002");
     check_model("/nbuffer/preprocess/height", json!(-8), "nbuffer.preprocess.height", "integer `-8`");
     check_model("/nbuffer/preprocess", json!({ "height": 8 }), "nbuffer.preprocess", "missing field `width`");

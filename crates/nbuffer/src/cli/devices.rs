@@ -1,24 +1,23 @@
 //! `nbuffer devices`: what is here, what is not and why.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use nbuffer::{Device, Engine};
 
+use super::engine::Libraries;
 use super::{Status, emit};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// ONNX Runtime library to look at [default: $ORT_DYLIB_PATH]
-    #[arg(long, value_name = "FILE")]
-    ort_library: Option<PathBuf>,
+    #[command(flatten)]
+    libraries: Libraries,
 }
 
 pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     let mut out = String::new();
     say!(out, "engines");
     for name in nbuffer_onnx::ENGINES {
-        match nbuffer_onnx::engine(name, args.ort_library.as_deref()) {
+        match args.libraries.engine(name) {
             Ok(engine) => say!(out, "  {name:<14}{}", engine.describe()),
             Err(error) => say!(out, "  {name:<14}not here: {error}"),
         }
@@ -34,9 +33,15 @@ pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
             list_opencl(&mut out);
             continue;
         }
+        if name.contains("NAME") {
+            say!(out, "  {name:<14}{}", metis_by_name());
+            continue;
+        }
         let device: Box<dyn Device> = nbuffer::device(&name, &engine)?;
+        let checked = device.check();
+        // Some devices know what they are only once they have been looked for.
         let info = device.info();
-        match device.check() {
+        match checked {
             Ok(()) => {
                 let memory =
                     info.memory_bytes.map_or(String::new(), |bytes| format!(", {} MiB", bytes >> 20));
@@ -58,4 +63,17 @@ fn list_opencl(out: &mut String) {
     }
     #[cfg(not(feature = "opencl"))]
     let _ = out;
+}
+
+#[cfg(feature = "metis")]
+fn metis_by_name() -> String {
+    let names = nbuffer_axruntime::AxDevice::new(None, None).names().unwrap_or_default();
+    let here =
+        if names.is_empty() { "none is here".to_owned() } else { format!("here: {}", names.join(", ")) };
+    format!("one Metis of several, by the name its runtime gives it; {here}")
+}
+
+#[cfg(not(feature = "metis"))]
+fn metis_by_name() -> &'static str {
+    unreachable!("the name is known with the feature alone")
 }

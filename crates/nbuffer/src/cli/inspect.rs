@@ -7,18 +7,15 @@ use nbuffer::tensor::TensorInfo;
 use nbuffer::{Compute, Model};
 use serde_json::json;
 
+use super::engine::EngineArgs;
 use super::{Status, emit};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// A model directory, or a plain .onnx file
     model: PathBuf,
-    /// What loads the graph
-    #[arg(long, value_parser = nbuffer_onnx::ENGINES, default_value = "rten")]
-    engine: String,
-    /// ONNX Runtime library for `--engine ort` [default: $ORT_DYLIB_PATH]
-    #[arg(long, value_name = "FILE")]
-    ort_library: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -27,7 +24,7 @@ pub(super) struct Args {
 pub(super) fn main(args: &Args) -> anyhow::Result<Status> {
     let mut out = String::new();
     let model = Arc::new(Model::open(&args.model)?);
-    let engine = nbuffer_onnx::engine(&args.engine, args.ort_library.as_deref())?;
+    let engine = args.engine.engine()?;
     // Loading the graph shows whether it agrees with the manifest.
     let compute = Compute::new(&model, &engine)?;
     let set_bytes: usize = compute.inputs().iter().chain(compute.outputs()).map(TensorInfo::size).sum();

@@ -19,6 +19,7 @@ mod bench;
 mod chart;
 mod devices;
 mod duration;
+mod engine;
 mod files;
 mod inspect;
 mod interrupt;

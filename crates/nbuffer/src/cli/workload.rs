@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nbuffer::{Device, Model, Settings, inputs};
 
+use super::engine::EngineArgs;
 use super::values::{AutoOr, TimeOrNone, at_least_one, count, three};
 
 /// What to run, on what, and what of it does not depend on buffering.
@@ -18,15 +19,11 @@ pub(super) struct Workload {
     /// Generate so many items in place of inputs: every element tells its item's number, and every output is checked
     #[arg(long, value_name = "COUNT", conflicts_with_all = ["inputs", "repeat"])]
     synthetic: Option<u64>,
-    /// Device to run on: cpu, sim:metis, sim:fpga, sim:gpu or sim:FILE.toml; may repeat
+    /// Device to run on: cpu, cpu:THREADS (of each lane), sim:metis, sim:fpga, sim:gpu or sim:FILE.toml; may repeat
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     device: Vec<String>,
-    /// What computes values on the CPU
-    #[arg(long, value_parser = nbuffer_onnx::ENGINES, default_value = "rten")]
-    engine: String,
-    /// ONNX Runtime library for `--engine ort` [default: $ORT_DYLIB_PATH]
-    #[arg(long, value_name = "FILE")]
-    ort_library: Option<PathBuf>,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Cores of each device to use [default: all]
     #[arg(long, value_name = "N", value_parser = count)]
     cores: Option<usize>,
@@ -59,7 +56,7 @@ impl Workload {
     }
 
     pub(super) fn devices(&self) -> anyhow::Result<Vec<Box<dyn Device>>> {
-        let engine = nbuffer_onnx::engine(&self.engine, self.ort_library.as_deref())?;
+        let engine = self.engine.engine()?;
         let devices = self.device.iter().map(|name| nbuffer::device(name, &engine));
         Ok(devices.collect::<Result<_, _>>()?)
     }

@@ -231,7 +231,7 @@ impl Job {
             lane_devices: self.parts.iter().flat_map(|p| vec![p.info.name.clone(); p.lanes]).collect(),
             engine: self.parts[0].program.engine(),
             lanes: lanes.len(),
-            computing_lanes: lanes.iter().filter(|lane| lane.computes()).count(),
+            computing_cores: self.parts.iter().map(|p| p.lanes * p.program.cores_per_lane()).sum(),
             chosen_by: match self.buffering {
                 Buffering::Auto => ChosenBy::Auto,
                 Buffering::Depth(_) => ChosenBy::User,
@@ -315,7 +315,8 @@ impl Part {
         let program = device.prepare(model, lanes)?;
         let (double_buffer, why_double_buffer) = match settings.double_buffer {
             Some(asked) => (asked, None),
-            None if info.double_buffer => probe(&*program, settings.latency_max),
+            // A queue overlaps as it is.
+            None if info.double_buffer && !info.queued => probe(&*program, settings.latency_max),
             None => (false, None),
         };
         Ok(Part { info, program, lanes, double_buffer, why_double_buffer })
@@ -388,8 +389,8 @@ pub(crate) struct Facts {
     pub(crate) lane_devices: Vec<String>,
     pub(crate) engine: Option<String>,
     pub(crate) lanes: usize,
-    /// Lanes that compute on this machine's cores.
-    pub(crate) computing_lanes: usize,
+    /// Cores of this machine that lanes compute on.
+    pub(crate) computing_cores: usize,
     pub(crate) chosen_by: ChosenBy,
     pub(crate) double_buffer: bool,
     /// Why, where nbuffer chose.

@@ -11,7 +11,7 @@ use crate::process::{Process, args, nbuffer};
 
 /// Runs a digits model over all its images, checks how it went, and gives the label of each image, in order.
 #[track_caller]
-fn labels(model: &str, more: &[&str], prepare: fn(&mut Command)) -> (Vec<String>, f64) {
+fn labels(model: &str, more: &[&str], prepare: impl Fn(&mut Command)) -> (Vec<String>, f64) {
     let desk = Desk::new();
     let (output, summary) = (desk.path("out.jsonl"), desk.path("summary.json"));
     let mut command =
@@ -56,21 +56,28 @@ fn devices_and_batches_give_the_same_labels_in_the_same_order() {
     }
 }
 
-/// Runs where `ORT_DYLIB_PATH` names the library. Elsewhere it is left out, or fails if
-/// `NBUFFER_REQUIRE_ORT=1`.
 #[test]
 fn onnx_runtime_is_as_accurate() {
-    const LIBRARY: &str = "ORT_DYLIB_PATH";
-    if env::var_os(LIBRARY).is_none() {
-        let required = env::var("NBUFFER_REQUIRE_ORT").is_ok_and(|required| required == "1");
-        assert!(!required, "NBUFFER_REQUIRE_ORT is 1, and ORT_DYLIB_PATH names no library");
+    check_engine("ort", "ORT_DYLIB_PATH", "NBUFFER_REQUIRE_ORT");
+}
+
+#[test]
+fn openvino_is_as_accurate() {
+    check_engine("openvino", "OPENVINO_DYLIB_PATH", "NBUFFER_REQUIRE_OPENVINO");
+}
+
+/// Runs where the variable `library` names the engine's. Elsewhere it is left out, or fails if `required` is 1.
+fn check_engine(name: &str, library: &str, required: &str) {
+    let Some(path) = env::var_os(library) else {
+        let is_required = env::var(required).is_ok_and(|value| value == "1");
+        assert!(!is_required, "{required} is 1, and {library} names no library");
         // Not `eprintln`, which the test harness keeps to itself.
-        let _ = writeln!(std::io::stderr(), "skipped: ONNX Runtime, since ORT_DYLIB_PATH is not set");
+        let _ = writeln!(std::io::stderr(), "skipped: {name}, since {library} is not set");
         return;
-    }
-    for device in ["cpu", "sim:metis"] {
-        let (_, accuracy) = labels(".", &["--engine", "ort", "--device", device], |command| {
-            command.env(LIBRARY, env::var_os(LIBRARY).expect("it was there above"));
+    };
+    for device in ["cpu", "cpu:2", "sim:metis"] {
+        let (_, accuracy) = labels(".", &["--engine", name, "--device", device], |command| {
+            command.env(library, &path);
         });
         check_accuracy(accuracy);
     }

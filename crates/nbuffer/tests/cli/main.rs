@@ -9,6 +9,8 @@ mod fixtures;
 mod inspects;
 mod kernels;
 mod logs;
+#[cfg(feature = "metis")]
+mod metis;
 mod metrics;
 #[cfg(feature = "otel")]
 mod otel;

@@ -1,7 +1,8 @@
-//! Both engines give the same values and refuse the same files, held to it by the same cases.
+//! All engines give the same values and refuse the same files, held to it by the same cases.
 //!
-//! The half on ONNX Runtime runs where `ORT_DYLIB_PATH` names the library. Elsewhere it says on stderr that
-//! it is left out, or fails if `NBUFFER_REQUIRE_ORT=1`.
+//! The part on ONNX Runtime runs where `ORT_DYLIB_PATH` names the library, that on OpenVINO where
+//! `OPENVINO_DYLIB_PATH` does. Elsewhere it says on stderr that it is left out, or fails if `NBUFFER_REQUIRE_ORT=1` or
+//! `NBUFFER_REQUIRE_OPENVINO=1`.
 
 mod device;
 mod digits;
@@ -25,6 +26,9 @@ macro_rules! on_each_engine {
         mod on_ort {
             $(#[test] fn $case() { if let Some(engine) = crate::ort() { super::$case(&engine); } })+
         }
+        mod on_openvino {
+            $(#[test] fn $case() { if let Some(engine) = crate::openvino() { super::$case(&engine); } })+
+        }
     };
 }
 pub(crate) use on_each_engine;
@@ -36,14 +40,25 @@ fn rten() -> Arc<dyn Engine> {
 /// ONNX Runtime, or `None` where it is left out.
 fn ort() -> Option<Arc<dyn Engine>> {
     static SAID: OnceLock<()> = OnceLock::new();
-    if env::var_os("ORT_DYLIB_PATH").is_some() {
-        return Some(nbuffer_onnx::engine("ort", None).expect("ORT_DYLIB_PATH names ONNX Runtime"));
+    loaded("ort", "ORT_DYLIB_PATH", "NBUFFER_REQUIRE_ORT", &SAID)
+}
+
+/// OpenVINO, or `None` where it is left out.
+fn openvino() -> Option<Arc<dyn Engine>> {
+    static SAID: OnceLock<()> = OnceLock::new();
+    loaded("openvino", "OPENVINO_DYLIB_PATH", "NBUFFER_REQUIRE_OPENVINO", &SAID)
+}
+
+fn loaded(name: &str, library: &str, required: &str, said: &OnceLock<()>) -> Option<Arc<dyn Engine>> {
+    if env::var_os(library).is_some() {
+        let engine = nbuffer_onnx::engine(name, None);
+        return Some(engine.unwrap_or_else(|error| panic!("{library} names no library of {name}: {error}")));
     }
-    let required = env::var("NBUFFER_REQUIRE_ORT").is_ok_and(|required| required == "1");
-    assert!(!required, "NBUFFER_REQUIRE_ORT is 1, and ORT_DYLIB_PATH names no library");
-    SAID.get_or_init(|| {
+    let is_required = env::var(required).is_ok_and(|value| value == "1");
+    assert!(!is_required, "{required} is 1, and {library} names no library");
+    said.get_or_init(|| {
         // Not `eprintln`, which the test harness keeps to itself.
-        let _ = writeln!(stderr(), "skipped: ONNX Runtime, since ORT_DYLIB_PATH is not set");
+        let _ = writeln!(stderr(), "skipped: {name}, since {library} is not set");
     });
     None
 }

@@ -115,23 +115,37 @@ fn an_output_of_another_shape_is_refused(engine: &Arc<dyn Engine>) {
 }
 
 #[test]
-fn a_value_rten_cannot_hold_is_refused() {
-    let inputs = [buffer(&[0_i64, 1 << 31, 0, 0]), buffer(&[0_i64; 4])];
-    check_run(&rten(), "add_i64", 1, &inputs, &mut [buffer(&[0_i64; 4])], &["`a`", "2147483648", "`ort`"]);
+fn a_value_an_engine_cannot_hold_is_refused() {
+    for engine in [Some(rten()), crate::openvino()].into_iter().flatten() {
+        let inputs = [buffer(&[0_i64, 1 << 31, 0, 0]), buffer(&[0_i64; 4])];
+        let words = ["`a`", "2147483648", "`ort`"];
+        check_run(&engine, "add_i64", 1, &inputs, &mut [buffer(&[0_i64; 4])], &words);
+    }
+}
+
+#[test]
+fn openvino_says_which_format_it_takes() {
+    if let Some(engine) = crate::openvino() {
+        let words = ["qlinear_pool_u8.onnx", "QLinearGlobalAveragePool", "QDQ", "`ort`"];
+        check_load(&engine, &small_model("qlinear_pool_u8"), &words);
+    }
 }
 
 #[test]
 fn an_unknown_engine_is_refused_with_the_known_ones() {
     let error = nbuffer_onnx::engine("tract", None).expect_err("no such engine");
-    assert_eq!(error.to_string(), "there is no engine `tract`; known are rten, ort");
+    assert_eq!(error.to_string(), "there is no engine `tract`; known are rten, ort, openvino");
 }
 
 #[test]
 fn a_second_library_is_refused() {
-    if crate::ort().is_some() {
-        assert!(nbuffer_onnx::Ort::new(None).is_ok(), "the same library is no second one");
-        let other = small_model("add_f32");
-        let error = nbuffer_onnx::Ort::new(Some(&other)).expect_err("a process has one ONNX Runtime");
+    let directory = tempdir().unwrap();
+    let other = directory.path().join("libopenvino_c.so.0");
+    fs::write(&other, "").unwrap();
+    for engine in [crate::ort(), crate::openvino()].into_iter().flatten() {
+        assert!(nbuffer_onnx::engine(engine.name(), None).is_ok(), "the same library is no second one");
+        let error =
+            nbuffer_onnx::engine(engine.name(), Some(&other)).expect_err("a process takes one library");
         assert!(error.to_string().contains("has already loaded"), "{error}");
     }
 }

@@ -85,3 +85,13 @@ save(
     check=False,
     domains=["org.example"],
 )
+# The QOperator format: the quantised operator itself, instead of one between DequantizeLinear and QuantizeLinear.
+save(
+    "qlinear_pool_u8",
+    [helper.make_node("QLinearGlobalAveragePool", ["x", "s", "z", "s", "z"], ["y"], domain="com.microsoft")],
+    [("x", UINT8, [1, 2, 2, 2])],
+    [("y", UINT8, [1, 2, 1, 1])],
+    [("s", FLOAT, [], [0.5]), ("z", UINT8, [], [3])],
+    check=False,
+    domains=["com.microsoft"],
+)

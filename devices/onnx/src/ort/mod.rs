@@ -1,5 +1,8 @@
 //! ONNX Runtime, loaded at run time from a path.
 
+mod session;
+mod tensor;
+
 use std::env;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -7,12 +10,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ::ort::environment::Environment;
-use ::ort::session::{Session as OrtInner, SessionInputValue, SessionInputs};
-use ::ort::value::{DynValue, Outlet, PrimitiveTensorElementType, TensorElementType, TensorRef, ValueType};
+use ::ort::session::Session as OrtInner;
+use ::ort::value::{Outlet, TensorElementType, ValueType};
 use nbuffer_core::tensor::DType;
-use nbuffer_runtime::{Engine, EngineError, Graph, GraphTensor, HostBuffer, Session};
+use nbuffer_runtime::{Engine, EngineError, Graph, GraphTensor, InputSet, Memory, OutputSet, Session};
 
-use crate::edge::{Edge, check_shape, check_sizes, fix_all, unsupported_dtype};
+use self::session::OrtSession;
+use self::tensor::OrtMemory;
+use crate::edge::{Edge, fix_all, unsupported_dtype};
 
 pub(crate) const NAME: &str = "ort";
 
@@ -21,12 +26,11 @@ const LIBRARY_VARIABLE: &str = "ORT_DYLIB_PATH";
 
 /// ONNX Runtime.
 ///
-/// Inputs are read in place; outputs are copied once, from ONNX Runtime's memory to the caller's. (The
-/// binding's way to bind an output in place, `IoBinding`, would copy every borrowed input instead, under a
-/// lock that all sessions of the process share.)
+/// Buffer sets are ONNX Runtime's tensors, read and written in place.
 ///
-/// Each session is an ONNX Runtime session of its own: `Run` on a shared one is not safe from several
-/// threads.
+/// Each lane has an ONNX Runtime session of its own: `Run` on a shared one is not safe from several threads. The sessions
+/// share no weights: ONNX Runtime would share what it prepares of a weight that is given from outside, but lays those of
+/// convolutions out anew for each session before, and has kernels that refuse such a weight.
 #[derive(Clone)]
 pub struct Ort {
     library: PathBuf,
@@ -157,6 +161,12 @@ struct OrtGraph {
     spare: Mutex<Option<OrtInner>>,
 }
 
+impl OrtGraph {
+    fn edges(&self, batch: usize) -> Result<(Vec<Edge>, Vec<Edge>), EngineError> {
+        Ok((fix_all(NAME, &self.inputs, batch)?, fix_all(NAME, &self.outputs, batch)?))
+    }
+}
+
 impl Graph for OrtGraph {
     fn inputs(&self) -> &[GraphTensor] {
         &self.inputs
@@ -168,89 +178,25 @@ impl Graph for OrtGraph {
 
     fn session(&self, batch: usize, threads: usize) -> Result<Box<dyn Session>, EngineError> {
         let threads = threads.max(1);
+        let failed = |error: ::ort::Error| EngineError::Load {
+            engine: NAME,
+            graph: self.path.display().to_string(),
+            why: error.to_string(),
+        };
         let spare = match threads {
             1 => self.spare.lock().unwrap_or_else(PoisonError::into_inner).take(),
             _ => None,
         };
         let session = match spare {
             Some(session) => session,
-            None => self.ort.open(&self.path, threads).map_err(|error| EngineError::Load {
-                engine: NAME,
-                graph: self.path.display().to_string(),
-                why: error.to_string(),
-            })?,
+            None => self.ort.open(&self.path, threads).map_err(failed)?,
         };
-        Ok(Box::new(OrtSession {
-            session,
-            inputs: fix_all(NAME, &self.inputs, batch)?,
-            outputs: fix_all(NAME, &self.outputs, batch)?,
-        }))
+        let (inputs, outputs) = self.edges(batch)?;
+        Ok(Box::new(OrtSession::new(session, inputs, outputs).map_err(failed)?))
     }
-}
 
-struct OrtSession {
-    session: OrtInner,
-    inputs: Vec<Edge>,
-    outputs: Vec<Edge>,
-}
-
-impl Session for OrtSession {
-    fn run(&mut self, inputs: &[HostBuffer], outputs: &mut [HostBuffer]) -> Result<(), EngineError> {
-        self.compute(inputs, outputs).map_err(|why| EngineError::Run { engine: NAME, why })
+    fn memory(&self, batch: usize) -> Result<Option<Box<dyn Memory<InputSet, OutputSet>>>, EngineError> {
+        let (inputs, outputs) = self.edges(batch)?;
+        Ok(Some(Box::new(OrtMemory { inputs, outputs })))
     }
-}
-
-impl OrtSession {
-    fn compute(&mut self, inputs: &[HostBuffer], outputs: &mut [HostBuffer]) -> Result<(), String> {
-        check_sizes("input", &self.inputs, inputs)?;
-        check_sizes("output", &self.outputs, outputs)?;
-        let views = self
-            .inputs
-            .iter()
-            .zip(inputs)
-            .map(|(edge, buffer)| view(edge, buffer))
-            .collect::<::ort::Result<Vec<_>>>()
-            .map_err(|error| error.to_string())?;
-        let views: SessionInputs<'_, '_> = SessionInputs::ValueSlice(&views);
-        let computed = self.session.run(views).map_err(|error| error.to_string())?;
-        self.outputs
-            .iter()
-            .zip(computed.values())
-            .zip(outputs)
-            .try_for_each(|((edge, value), buffer)| copy_out(edge, &value, buffer))
-    }
-}
-
-fn view<'a>(edge: &'a Edge, buffer: &'a HostBuffer) -> ::ort::Result<SessionInputValue<'a>> {
-    let dims = edge.dims.as_slice();
-    Ok(match edge.dtype {
-        DType::F32 => TensorRef::from_array_view((dims, buffer.as_slice::<f32>()))?.into(),
-        DType::I8 => TensorRef::from_array_view((dims, buffer.as_slice::<i8>()))?.into(),
-        DType::U8 => TensorRef::from_array_view((dims, buffer.as_slice::<u8>()))?.into(),
-        DType::I32 => TensorRef::from_array_view((dims, buffer.as_slice::<i32>()))?.into(),
-        DType::U32 => TensorRef::from_array_view((dims, buffer.as_slice::<u32>()))?.into(),
-        DType::I64 => TensorRef::from_array_view((dims, buffer.as_slice::<i64>()))?.into(),
-    })
-}
-
-fn copy_out(edge: &Edge, value: &DynValue, buffer: &mut HostBuffer) -> Result<(), String> {
-    match edge.dtype {
-        DType::F32 => copy(edge, value, buffer.as_mut_slice::<f32>()),
-        DType::I8 => copy(edge, value, buffer.as_mut_slice::<i8>()),
-        DType::U8 => copy(edge, value, buffer.as_mut_slice::<u8>()),
-        DType::I32 => copy(edge, value, buffer.as_mut_slice::<i32>()),
-        DType::U32 => copy(edge, value, buffer.as_mut_slice::<u32>()),
-        DType::I64 => copy(edge, value, buffer.as_mut_slice::<i64>()),
-    }
-}
-
-fn copy<T>(edge: &Edge, value: &DynValue, to: &mut [T]) -> Result<(), String>
-where
-    T: PrimitiveTensorElementType + Copy,
-{
-    let (shape, from) = value.try_extract_tensor::<T>().map_err(|error| error.to_string())?;
-    let shape: Vec<usize> = shape.iter().map(|&len| usize::try_from(len).unwrap_or(0)).collect();
-    check_shape(edge, shape)?;
-    to.copy_from_slice(from);
-    Ok(())
 }
