@@ -39,7 +39,7 @@ fn generated_items_go_through_every_kernel_and_device_and_are_right() {
     for (name, device, more) in [
         ("power", "cpu", ["--buffers", "1"]),
         ("saxpy", "sim:gpu", ["--buffers", "5"]),
-        ("copy-large", "sim:metis", ["--double-buffer", "on"]),
+        ("copy-large", "sim:metis", ["--cores", "2"]),
         ("checksum", "sim:fpga", ["--buffers", "auto"]),
     ] {
         let desk = Desk::new();
@@ -78,7 +78,7 @@ fn generated_items_go_through_every_kernel_and_device_and_are_right() {
 #[test]
 fn a_wrong_output_of_a_generated_item_costs_that_item() {
     let desk = Desk::new();
-    let device = desk.faulty_device("kind = \"corrupt\"\ncalls = [4]");
+    let device = desk.faulty_device("kind = \"corrupt\"\ncall = 4");
     let (output, summary) = (desk.path("out.jsonl"), desk.path("summary.json"));
     let model = small_saxpy(&desk);
     run(args![
@@ -86,6 +86,9 @@ fn a_wrong_output_of_a_generated_item_costs_that_item() {
         model,
         "--synthetic",
         "8",
+        "--cores",
+        "1",
+        "--no-double-buffer",
         "--device",
         device,
         "--output",
@@ -96,8 +99,8 @@ fn a_wrong_output_of_a_generated_item_costs_that_item() {
     .exit(1);
     assert_eq!(items(&desk.summary("summary.json"))[2], 1);
     let lines = desk.output_in_order("out.jsonl");
-    let error = lines.iter().find_map(|line| line["error"].as_str()).unwrap();
-    assert!(error.contains("output 0 is not that of generated item "), "{error}");
+    let error = lines[4]["error"].as_str().unwrap();
+    assert!(error.contains("output 0 is not that of generated item 4: element "), "{error}");
 }
 
 #[test]
