@@ -140,6 +140,6 @@ fn dummy(tensor: &TensorInfo, poison: bool) -> Vec<u8> {
         DType::I32 => tensor.zero_point().to_ne_bytes().repeat(elements),
         DType::U32 => tensor.zero_point().max(0).cast_unsigned().to_ne_bytes().repeat(elements),
         DType::I64 => i64::from(tensor.zero_point()).to_ne_bytes().repeat(elements),
-        DType::U32 | DType::F32 => vec![0; tensor.size()],
+        DType::F32 => vec![0; tensor.size()],
     }
 }
