@@ -60,19 +60,24 @@ pub(crate) struct TestModel {
 }
 
 impl TestModel {
-    /// One float32 tensor in and one out, of [`N`] elements, by the entry that `source` begins with.
+    /// The entry of `source` over [`N`] work items. The input and the output that `args` name are of as many float32.
     pub(crate) fn new(source: &str, entry: &str, args: Vec<Argument>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kernel.cl");
         fs::write(&file, source).unwrap();
         let code = DeviceCode { code: Code::Source(file), entry: entry.into(), options: String::new() };
+        let tensor = |argument, name: &str| {
+            args.contains(&argument).then(|| TensorInfo::float32(name, [1, N]).unwrap())
+        };
+        let inputs = tensor(Argument::Input(0), "input_0").into_iter().collect();
+        let outputs = tensor(Argument::Output(0), "output_0").into_iter().collect();
         let program =
             KernelProgram { cpu: None, opencl: Some(code), cuda: None, global: vec![N], local: None, args };
         let model = Model {
             name: "test".into(),
             kernel: Kernel::Program(Arc::new(program)),
-            inputs: vec![TensorInfo::float32("input_0", [1, N]).unwrap()],
-            outputs: vec![TensorInfo::float32("output_0", [1, N]).unwrap()],
+            inputs,
+            outputs,
             batch: 1,
             kernel_s: None,
             model_bytes: 0,
