@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::downtime::Downtime;
-use crate::measure::{Durations, Measures, Nanos, Stage};
+use crate::measure::{ComputeUnit, Durations, Measures, Nanos, Stage};
 use crate::plan::{Plan, Resource};
 use crate::schedule::{HostThreads, Sets, Totals};
 
@@ -28,6 +28,9 @@ pub struct Summary {
     /// The devices that ran it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub device: Vec<String>,
+    /// Of each device, where there are several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<DeviceSummary>,
     /// What computed the values.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
@@ -72,6 +75,42 @@ pub struct Summary {
     /// What a reader must know to trust the numbers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<String>,
+}
+
+/// One device of a run on several.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeviceSummary {
+    /// Its name.
+    pub name: String,
+    /// Its lanes.
+    pub lanes: usize,
+    /// Those that were lost.
+    pub lanes_lost: usize,
+    /// Kernels it ran; with a batch each is several items.
+    pub kernels: u64,
+    /// Time its lanes computed.
+    pub busy_s: f64,
+    /// Time they sat idle between two kernels.
+    pub downtime_s: f64,
+    /// `downtime_s` over their steady-state time.
+    pub downtime_fraction: f64,
+}
+
+impl DeviceSummary {
+    /// Of the device whose lanes have these compute units.
+    pub fn of(name: &str, units: &[ComputeUnit], lanes_lost: usize) -> Self {
+        let sum = |of: fn(&ComputeUnit) -> Nanos| units.iter().map(of).sum::<Nanos>() as f64 / 1e9;
+        let (downtime_s, steady_s) = (sum(ComputeUnit::downtime), sum(ComputeUnit::steady));
+        DeviceSummary {
+            name: name.to_owned(),
+            lanes: units.len(),
+            lanes_lost,
+            kernels: units.iter().map(ComputeUnit::kernels).sum(),
+            busy_s: sum(ComputeUnit::busy),
+            downtime_s,
+            downtime_fraction: if steady_s > 0.0 { downtime_s / steady_s } else { 0.0 },
+        }
+    }
 }
 
 /// The rings of a run.
@@ -132,11 +171,18 @@ pub struct Items {
     pub failed: u64,
     /// Cancelled.
     pub cancelled: u64,
+    /// How often an item, or with a batch a call, began again because its lane was lost.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub retried: u64,
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 impl From<Totals> for Items {
     fn from(t: Totals) -> Self {
-        Items { taken: t.taken, ok: t.ok, failed: t.failed, cancelled: t.cancelled }
+        Items { taken: t.taken, ok: t.ok, failed: t.failed, cancelled: t.cancelled, retried: t.retried }
     }
 }
 

@@ -133,6 +133,10 @@ impl<S: ItemStages> HostStages for Batched<S> {
     type Carry = (Numbered<S::Item>, Vec<Result<(), EntryError>>);
     type Output = Entries<S::Output>;
 
+    fn keep(&self, numbered: &Numbered<S::Item>) -> Option<Numbered<S::Item>> {
+        Some(numbered.clone())
+    }
+
     fn preprocess(
         &self,
         (first, batch): Numbered<S::Item>,

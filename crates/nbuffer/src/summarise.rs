@@ -5,7 +5,8 @@ use nbuffer_core::measure::{Measures, Tallies};
 use nbuffer_core::plan::{Limits, Plan, Setting};
 use nbuffer_core::schedule::HostThreads;
 use nbuffer_core::summary::{
-    BufferChange, Buffers, Bytes, ChosenBy, Items, KernelSummary, Latency, PlanSummary, Summary,
+    BufferChange, Buffers, Bytes, ChosenBy, DeviceSummary, Items, KernelSummary, Latency, PlanSummary,
+    Summary,
 };
 use nbuffer_core::trace::Trace;
 use nbuffer_runtime::{Report, SourceEnd};
@@ -76,12 +77,13 @@ pub(crate) fn summarise(
         format: nbuffer_core::summary::FORMAT,
         model: Some(facts.model.clone()),
         device: facts.devices.clone(),
+        devices: devices(facts, report),
         engine: facts.engine.clone(),
         lanes: facts.lanes,
         buffers: buffers(facts, report),
         double_buffer: facts.double_buffer,
         host_threads: report.host_threads,
-        items,
+        items: Items { retried: report.totals.retried, ..items },
         accuracy: None,
         interrupted: report.source_end == SourceEnd::Cancelled,
         wall_s,
@@ -97,6 +99,22 @@ pub(crate) fn summarise(
         },
         remarks,
     }
+}
+
+/// Each device by itself, where there are several.
+fn devices(facts: &Facts, report: &Report) -> Vec<DeviceSummary> {
+    if facts.devices.len() < 2 {
+        return Vec::new();
+    }
+    let units = report.measures.units();
+    let mut first = 0;
+    let of = |(name, (lanes, _)): (&String, &(usize, _))| {
+        let own = first..first + lanes;
+        first = own.end;
+        let lost = report.lost.iter().filter(|(lane, _)| own.contains(lane)).count();
+        DeviceSummary::of(name, &units[own], lost)
+    };
+    facts.devices.iter().zip(&facts.duplex).map(of).collect()
 }
 
 fn buffers(facts: &Facts, report: &Report) -> Buffers {

@@ -12,7 +12,7 @@ use nbuffer::metrics::{Listener, Server};
 #[cfg(feature = "otel")]
 use nbuffer::otel::Collector;
 use nbuffer::report::RunReport;
-use nbuffer::schedule::Order;
+use nbuffer::schedule::{Order, Retry};
 use nbuffer::summary::Summary;
 use nbuffer::trace::Trace;
 use nbuffer::{Buffering, Failure, Finished, Job, Model, Running, Settings, class_of_folder, inputs};
@@ -21,7 +21,7 @@ use super::duration::SomeSeconds;
 use super::files::{FileArgs, SideFile};
 use super::picture::{Out, PictureArgs};
 use super::sink::{Pace, Reach, Sink};
-use super::values::{AutoOr, OrderArg, Switch};
+use super::values::{AutoOr, OrderArg, RetryArg, Switch};
 use super::workload::Workload;
 use super::{Status, interrupt, log, table};
 
@@ -44,6 +44,9 @@ pub(super) struct Args {
     /// Order of results
     #[arg(long, value_enum, default_value = "in-order")]
     order: OrderArg,
+    /// What becomes of the items that a lost device held: they fail, or begin again on a lane that is left
+    #[arg(long, value_enum, default_value = "never")]
+    retry: RetryArg,
     /// Write a line of JSON per item
     #[arg(long, value_name = "FILE.jsonl")]
     output: Option<PathBuf>,
@@ -153,6 +156,10 @@ fn settings(args: &Args, model: &Model) -> anyhow::Result<Settings> {
         order: match args.order {
             OrderArg::InOrder => Order::InOrder,
             OrderArg::Completed => Order::Completed,
+        },
+        retry: match args.retry {
+            RetryArg::Never => Retry::Never,
+            RetryArg::OtherLane => Retry::OtherLane,
         },
         trace: Some(args.files.journeys()),
         ..args.workload.settings(model)?

@@ -20,6 +20,9 @@ pub fn closing(summary: &Summary) -> String {
             ended += &format!(", {count} {what}");
         }
     }
+    if items.retried > 0 {
+        ended += &format!(" ({} begun again on another lane)", items.retried);
+    }
     row("items", format!("{ended}, in {} ({:.1} a second)", time(summary.wall_s), summary.items_per_s));
     if let Some(accuracy) = summary.accuracy {
         let right = (accuracy * items.ok as f64).round();
@@ -30,6 +33,18 @@ pub fn closing(summary: &Summary) -> String {
     }
     let engine = summary.engine.as_ref().map_or(String::new(), |engine| format!(", values by {engine}"));
     row("device", format!("{}{engine}", summary.device.join(" + ")));
+    for (index, device) in summary.devices.iter().enumerate() {
+        let busy = 100.0 * (1.0 - device.downtime_fraction);
+        let lost = match device.lanes_lost {
+            0 => String::new(),
+            lost => format!(", {lost} of them lost"),
+        };
+        let (name, lanes, calls) = (&device.name, plural(device.lanes, "lane"), device.kernels);
+        row(
+            if index == 0 { "each" } else { "" },
+            format!("{name}: {lanes}{lost}, {calls} kernels, busy {busy:.1} % of its steady time"),
+        );
+    }
     let double = if summary.double_buffer { ", double buffering" } else { "" };
     row(
         "ran with",

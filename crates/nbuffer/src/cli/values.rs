@@ -73,6 +73,13 @@ pub(super) enum OrderArg {
     Completed,
 }
 
+/// What becomes of a lost lane's items.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RetryArg {
+    Never,
+    OtherLane,
+}
+
 /// A time with its unit, as in `500ms`, or `none`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TimeOrNone(pub(super) Option<Duration>);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nbuffer_core::plan::{Limits, Link, Overlap, SetBytes, Setting};
-use nbuffer_core::schedule::{Duplex, HostThreads, Order, Sets};
+use nbuffer_core::schedule::{Duplex, HostThreads, Order, Retry, Sets};
 use nbuffer_core::summary::ChosenBy;
 use nbuffer_core::tensor::TensorInfo;
 use nbuffer_core::tune::Goals;
@@ -48,6 +48,8 @@ pub struct Settings {
     pub latency_max: Option<Duration>,
     /// Delivery order.
     pub order: Order,
+    /// What becomes of the items that a lost lane held.
+    pub retry: Retry,
     /// A lane whose device call takes longer than this is lost; `None` waits for ever.
     pub watchdog: Option<Duration>,
     /// Mean and standard deviation per channel, in place of the model's own.
@@ -70,6 +72,7 @@ impl Default for Settings {
             host_threads: None,
             latency_max: None,
             order: Order::InOrder,
+            retry: Retry::Never,
             watchdog: Some(Duration::from_secs(30)),
             normalise: None,
             synthetic: false,
@@ -188,6 +191,7 @@ impl<S: ItemStages> Job<S> {
             Buffering::Auto => sets_at_first(&parts),
         };
         options.order = settings.order;
+        options.retry = settings.retry;
         options.watchdog = settings.watchdog;
         options.trace = settings.trace;
         let mut job = Job {

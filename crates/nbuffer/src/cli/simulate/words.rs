@@ -201,6 +201,7 @@ pub(super) fn summary(args: &Args, chosen: &Chosen, streamed: &Streamed, trace: 
         format: FORMAT,
         model: None,
         device: Vec::new(),
+        devices: Vec::new(),
         engine: None,
         lanes: setting.lanes,
         buffers: Buffers { changes: changes.collect(), ..Buffers::of(setting.sets, chosen.buffers_by, why) },
