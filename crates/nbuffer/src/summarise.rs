@@ -129,6 +129,9 @@ fn buffers(facts: &Facts, report: &Report) -> Buffers {
     let why = match (facts.chosen_by, report.decisions.last()) {
         (ChosenBy::User, _) => "asked for".to_owned(),
         (ChosenBy::Auto, Some(last)) => last.why.clone(),
+        (ChosenBy::Auto, None) if facts.devices.len() > 1 => {
+            "a plain rule, as several devices share the run: one at work, one being prepared, two for what varies".to_owned()
+        }
         (ChosenBy::Auto, None) => {
             "those to measure with: the run was too short to choose by what it measured".to_owned()
         }

@@ -185,7 +185,10 @@ impl<S: ItemStages> Job<S> {
         if settings.latency_max.is_some() && settings.buffering != Buffering::Auto {
             return Err(JobError::Latency);
         }
-        let mut options = Options::new(1, settings.host_threads.unwrap_or(1));
+        // A plan is for one device; several get a plain rule instead.
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let threads_at_first = if parts.len() > 1 { cores } else { 1 };
+        let mut options = Options::new(1, settings.host_threads.unwrap_or(threads_at_first));
         options.sets = match settings.buffering {
             Buffering::Depth(depth) => Sets::Split { inputs: depth, outputs: depth },
             Buffering::Auto => sets_at_first(&parts),
@@ -406,10 +409,12 @@ impl Part {
     }
 }
 
-/// Few sets to measure with: one at work and one being prepared, and the results a double-buffered lane holds.
+/// Few sets to measure with: one at work and one being prepared, and the results a double-buffered lane holds. Several
+/// devices are not planned for: they get two more of each for what varies.
 fn sets_at_first(parts: &[Part]) -> Sets {
     let is_late = parts.iter().any(|part| part.double_buffer);
-    Sets::Split { inputs: 2, outputs: if is_late { 4 } else { 2 } }
+    let spare = if parts.len() > 1 { 2 } else { 0 };
+    Sets::Split { inputs: 2 + spare, outputs: spare + if is_late { 4 } else { 2 } }
 }
 
 fn shapes(tensors: &[TensorInfo]) -> Vec<(Vec<usize>, nbuffer_core::tensor::DType)> {

@@ -12,6 +12,7 @@ mod logs;
 #[cfg(feature = "metis")]
 mod metis;
 mod metrics;
+mod mixed;
 #[cfg(feature = "otel")]
 mod otel;
 mod plan;
