@@ -19,7 +19,7 @@ pub(super) struct Workload {
     /// Generate so many items in place of inputs: every element tells its item's number, and every output is checked
     #[arg(long, value_name = "COUNT", conflicts_with_all = ["inputs", "repeat"])]
     synthetic: Option<u64>,
-    /// Device to run on: cpu, cpu:THREADS (of each lane), sim:metis, sim:fpga, sim:gpu or sim:FILE.toml; may repeat
+    /// Device to run on: cpu, cpu:THREADS (of each lane), sim:metis, sim:FILE.toml, opencl, cuda, metis (`nbuffer devices` lists all); may repeat
     #[arg(long, value_name = "NAME", default_value = "cpu")]
     device: Vec<String>,
     #[command(flatten)]

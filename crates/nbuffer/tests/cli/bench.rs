@@ -206,7 +206,10 @@ fn what_cannot_be_benchmarked_is_refused() {
         assert_eq!(ran.stdout, "");
     }
     let help = run(args!["bench", "--help"]).exit(0).stdout;
-    assert!(help.contains("Images (PNG or JPEG), or folders of images") && !help.contains("stdin"), "{help}");
+    assert!(
+        help.contains("Images (PNG or JPEG) or arrays (.npy), or folders of them") && !help.contains("stdin"),
+        "{help}"
+    );
     let ran = run(args!["bench", digits(), "-"]).exit(2);
     assert!(ran.stderr.contains("stdin (`-`) cannot be read again"), "{}", ran.stderr);
 }

@@ -135,7 +135,7 @@ fn what_cannot_be_generated_or_read_is_refused() {
     let says = |ran: crate::process::Ran, text: &str| assert!(ran.stderr.contains(text), "{}", ran.stderr);
     says(
         run(args!["run", model("digits"), "--synthetic", "3"]).exit(2),
-        "computes with a graph, so there is nothing to check",
+        "so there is nothing to check generated items against",
     );
     says(run(args!["run", model("power"), "x.png", "--synthetic", "3"]).exit(2), "cannot be used with");
     says(
