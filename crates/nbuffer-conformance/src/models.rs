@@ -47,7 +47,9 @@ pub(crate) fn model(forms: &Forms, work: Work, batch: usize, elements: usize) ->
     let (directory, graph) = work.names();
     let mut model = match forms {
         Forms::Programs => {
-            let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+            let here = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+            // A program that was carried to the machine of a device finds them elsewhere.
+            let models = std::env::var_os("NBUFFER_MODELS").map_or_else(here, std::path::PathBuf::from);
             resized(Model::open(models.join(directory))?, batch, elements)?
         }
         Forms::Graphs(graphs) => Model::open(graphs.join(graph))?,

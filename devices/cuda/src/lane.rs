@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::mem;
 use std::sync::Arc;
+use std::time::Instant;
 
 use nbuffer_runtime::{Called, Completions, DeviceError, Flight, InputSet, OutputSet, QueuedLane};
 
@@ -128,11 +129,17 @@ impl CudaLane {
         Ok((marks, reference))
     }
 
-    fn follow(&mut self, flight: CudaFlight, marks: Arc<Marks>, end: Result<Arc<Reference>, DeviceError>) {
+    fn follow(
+        &mut self,
+        flight: CudaFlight,
+        given_at: Instant,
+        marks: Arc<Marks>,
+        end: Result<Arc<Reference>, DeviceError>,
+    ) {
         let Flight { id, input, output } = flight;
         let read_by_kernel =
             own(&input).into_iter().flatten().map(|input| Arc::clone(&input.device)).collect();
-        self.waiters.follow(Issued { id, input: Some(input), output, read_by_kernel, marks, end });
+        self.waiters.follow(Issued { id, input: Some(input), output, read_by_kernel, given_at, marks, end });
     }
 }
 
@@ -142,9 +149,10 @@ impl QueuedLane<InputSet, OutputSet> for CudaLane {
             // The loss has cost the item; its sets go the way of all that are still inside.
             return mem::forget(flight);
         }
+        let given_at = Instant::now();
         match self.give(&flight) {
-            Ok((marks, reference)) => self.follow(flight, marks, Ok(reference)),
-            Err(Refusal::Begun(marks, error)) => self.follow(flight, marks, Err(error)),
+            Ok((marks, reference)) => self.follow(flight, given_at, marks, Ok(reference)),
+            Err(Refusal::Begun(marks, error)) => self.follow(flight, given_at, marks, Err(error)),
             Err(Refusal::Untouched(error)) => self.waiters.shared().tell(Called::failed(flight, error)),
             Err(Refusal::Lost(failure)) => {
                 mem::forget(flight);

@@ -32,6 +32,8 @@ pub(crate) struct Issued {
     pub(crate) output: OutputSet,
     /// What the kernel reads. It outlives an input that is given back, and dropped, before the kernel has run.
     pub(crate) read_by_kernel: Vec<Arc<DeviceMemory>>,
+    /// When the submit began.
+    pub(crate) given_at: Instant,
     pub(crate) marks: Arc<Marks>,
     /// What its times count from; or why it fails once its marks are reached.
     pub(crate) end: Result<Arc<Reference>, DeviceError>,
@@ -220,7 +222,7 @@ impl Shared {
         let mut units = Units::default();
         for issued in landing {
             let spans = bound.and_then(|()| issued.marks.wait()).and_then(|()| match &issued.end {
-                Ok(reference) => units.spans(reference, &issued.marks).map(Some),
+                Ok(reference) => units.spans(reference, issued.given_at, &issued.marks).map(Some),
                 Err(_) => Ok(None),
             });
             let spans = match spans {
@@ -230,7 +232,7 @@ impl Shared {
                     continue;
                 }
             };
-            let Issued { id, input, output, read_by_kernel, marks, end } = issued;
+            let Issued { id, input, output, read_by_kernel, marks, end, .. } = issued;
             drop(read_by_kernel);
             if marks.landed.is_none() {
                 self.spare().push(marks);
@@ -261,25 +263,26 @@ struct Units {
 }
 
 impl Units {
-    /// An item's spans. A unit does one thing at a time: what the driver's clock has otherwise, by half a microsecond or where
-    /// graphs overlap, is counted from the end of what the unit did before.
-    fn spans(&mut self, reference: &Reference, marks: &Marks) -> Result<DeviceSpans, Failure> {
-        let write = span(&mut self.write, None, reference, &marks.write)?;
-        let kernel = span(&mut self.kernel, Some(write.end), reference, &marks.kernel)?;
-        let read = span(&mut self.read, Some(kernel.end), reference, &marks.read)?;
+    /// The spans of an item that is over. A unit does one thing at a time: what the driver's clock has otherwise, by half a
+    /// microsecond or where graphs overlap, is counted from the end of what the unit did before. And nothing was before the
+    /// submit, nor is after now, however far off the reference may be.
+    fn spans(
+        &mut self,
+        reference: &Reference,
+        given_at: Instant,
+        marks: &Marks,
+    ) -> Result<DeviceSpans, Failure> {
+        let now = Instant::now();
+        let span = |unit: &mut Option<Instant>, not_before: Instant, stretch: &Stretch| {
+            let not_before = unit.map_or(not_before, |end| end.max(not_before));
+            let start = reference.time_of(&stretch.start)?.max(not_before).min(now);
+            let end = reference.time_of(&stretch.end)?.max(start).min(now);
+            *unit = Some(end);
+            Ok(DeviceSpan { start, end })
+        };
+        let write = span(&mut self.write, given_at, &marks.write)?;
+        let kernel = span(&mut self.kernel, write.end, &marks.kernel)?;
+        let read = span(&mut self.read, kernel.end, &marks.read)?;
         Ok(DeviceSpans { write: Some(write), kernel: Some(kernel), read: Some(read), call: None })
     }
-}
-
-fn span(
-    unit: &mut Option<Instant>,
-    not_before: Option<Instant>,
-    reference: &Reference,
-    stretch: &Stretch,
-) -> Result<DeviceSpan, Failure> {
-    let starts = [Some(reference.time_of(&stretch.start)?), *unit, not_before];
-    let start = starts.into_iter().flatten().max().expect("the first is there");
-    let end = reference.time_of(&stretch.end)?.max(start);
-    *unit = Some(end);
-    Ok(DeviceSpan { start, end })
 }

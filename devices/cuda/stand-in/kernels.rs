@@ -94,8 +94,11 @@ impl Function {
             }
             ("power", 4) => {
                 let x = read(pointer(0), items(word(3)))?;
-                let power =
-                    |x: u32| (0..word(2)).fold(1_f32, |product, _| product * f32::from_bits(x)).to_bits();
+                let product = |x: f32| (0..word(2)).fold(1_f32, |product, _| product * x);
+                // Of signs and zeros the CPU need not multiply a thousand times: an odd power keeps them.
+                let is_kept = |x: f32| word(2) % 2 == 1 && (x.abs() == 1.0 || x == 0.0);
+                let power = |x: f32| if is_kept(x) { x } else { product(x) };
+                let power = |x: u32| power(f32::from_bits(x)).to_bits();
                 write(pointer(1), x.into_iter().map(power))
             }
             ("saxpy", 5) => {
