@@ -56,6 +56,11 @@ struct Flights {
 }
 
 impl Flights {
+    /// Whether no item before this one is inside.
+    fn is_oldest(&self, submit: u64) -> bool {
+        self.by_submit.first_key_value().is_none_or(|(&first, _)| first >= submit)
+    }
+
     /// Leaves what the device may still use where it is, for ever.
     fn abandon_all(&mut self) {
         std::mem::take(&mut self.by_submit).into_values().for_each(std::mem::forget);
@@ -275,10 +280,20 @@ impl Shared {
     /// The lane's thread.
     fn take_notes(&self, notes: &Receiver<Note>) {
         let mut ends = LastEnds::default();
+        // Items end in the order of their submits, but a driver's threads may tell so in another one.
+        let mut early = BTreeMap::new();
         for note in notes {
             match note {
                 Note::Written(submit) => self.written(submit),
-                Note::Ended(submit, at) => self.ended(submit, at, &mut ends),
+                Note::Ended(submit, at) => {
+                    early.insert(submit, at);
+                    while let Some(first) = early.first_entry()
+                        && self.flights().is_oldest(*first.key())
+                    {
+                        let (submit, at) = first.remove_entry();
+                        self.ended(submit, at, &mut ends);
+                    }
+                }
                 Note::Close => break,
             }
         }
