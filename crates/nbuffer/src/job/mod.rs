@@ -430,6 +430,8 @@ fn at_first(parts: &[Part]) -> (Sets, usize) {
         [part] => match part.shared_cores() {
             Some(cores) if part.lanes >= cores => (sets(1, 1), cores),
             Some(cores) => (sets(2, 2), cores),
+            // An engine's own threads are cores that the plan does not see.
+            None if part.program.cores_per_lane() > 0 => (sets(2, 2), cores()),
             None => (sets(2, 2 + late), 1),
         },
         _ => (sets(4, 4 + late), cores()),
