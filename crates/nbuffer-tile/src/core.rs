@@ -6,15 +6,13 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
+use crate::chunk::{Chunk, Draft};
 use crate::error::{ErrorKind, KernelError, Share};
-use crate::instruction::{Instruction, Op};
+use crate::instruction::Op;
 use crate::pipe::{Event, Pipe};
 use crate::position::{Space, TPosition};
 use crate::profile::{Arch, Profile};
 use crate::queue::{BlockId, Queue};
-
-/// Instructions handed to the simulator in one go.
-const CHUNK: usize = 512;
 
 /// The most queues' blocks and buffers that a `TPipe` holds (vendor source, kernel_tpipe.h).
 pub(crate) const HANDLES: usize = 64;
@@ -35,10 +33,10 @@ pub struct Core {
 
 #[derive(Debug)]
 struct Recorder {
-    chunk: Vec<Instruction>,
+    draft: Draft,
     /// Queue operations since the last instruction.
     calls: u16,
-    simulator: SyncSender<Vec<Instruction>>,
+    simulator: SyncSender<Chunk>,
     has_pipe: bool,
     queues: Vec<Queue>,
     /// Next free byte of each memory.
@@ -59,10 +57,10 @@ impl Core {
         cores: usize,
         profile: Arc<Profile>,
         tensors: Arc<[u64]>,
-        simulator: SyncSender<Vec<Instruction>>,
+        simulator: SyncSender<Chunk>,
     ) -> Self {
         let recorder = Recorder {
-            chunk: Vec::with_capacity(CHUNK),
+            draft: Draft::new(),
             calls: 0,
             simulator,
             has_pipe: false,
@@ -250,8 +248,8 @@ impl Core {
         at: &'static Location<'static>,
     ) -> R {
         let recorder = &mut *self.recorder.borrow_mut();
-        let Recorder { queues, chunk, calls, simulator, ids, failed, .. } = recorder;
-        let issuer = &mut Issuer { chunk, calls, simulator, failed, at };
+        let Recorder { queues, draft, calls, simulator, ids, failed, .. } = recorder;
+        let issuer = &mut Issuer { draft, calls, simulator, failed, at };
         let ids = &mut Ids { bits: ids, of_event: self.profile.event_ids, arch: self.profile.arch };
         work(&mut queues[index], issuer, ids)
     }
@@ -291,8 +289,7 @@ impl Core {
         if let Some((event, id, at)) = first(&recorder.set) {
             return Err(KernelError::new(ErrorKind::NeverWaited { event, id }, at));
         }
-        let rest = std::mem::take(&mut recorder.chunk);
-        let _ = recorder.simulator.send(rest);
+        let _ = recorder.simulator.send(recorder.draft.take());
         Ok(())
     }
 }
@@ -327,16 +324,16 @@ impl Ids<'_> {
 
 impl Recorder {
     fn issue(&mut self, op: Op, at: &'static Location<'static>) -> Result<(), KernelError> {
-        let Recorder { chunk, calls, simulator, failed, .. } = self;
-        Issuer { chunk, calls, simulator, failed, at }.issue(op)
+        let Recorder { draft, calls, simulator, failed, .. } = self;
+        Issuer { draft, calls, simulator, failed, at }.issue(op)
     }
 }
 
 /// Puts the instructions of one call behind those before.
 pub(crate) struct Issuer<'a> {
-    chunk: &'a mut Vec<Instruction>,
+    draft: &'a mut Draft,
     calls: &'a mut u16,
-    simulator: &'a SyncSender<Vec<Instruction>>,
+    simulator: &'a SyncSender<Chunk>,
     failed: &'a Option<KernelError>,
     at: &'static Location<'static>,
 }
@@ -351,11 +348,8 @@ impl Issuer<'_> {
         if let Some(failed) = self.failed {
             return Err(failed.clone());
         }
-        self.chunk.push(Instruction { op, calls: std::mem::take(self.calls), at: self.at });
-        if self.chunk.len() < CHUNK {
-            return Ok(());
-        }
-        let full = std::mem::replace(self.chunk, Vec::with_capacity(CHUNK));
+        self.draft.push(op, std::mem::take(self.calls), self.at);
+        let Some(full) = self.draft.take_full() else { return Ok(()) };
         // Nobody listens any more once another core has failed.
         self.simulator.send(full).map_err(|_| KernelError::new(ErrorKind::Stopped, self.at))
     }

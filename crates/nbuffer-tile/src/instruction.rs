@@ -1,20 +1,10 @@
 //! Instructions: what a kernel, run in program order, leaves for the pipes.
 
-use std::panic::Location;
-
 use crate::element::DType;
 use crate::pipe::{Event, Pipe};
 use crate::position::Space;
 
-/// One instruction, and the line of the kernel that made it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Instruction {
-    pub(crate) op: Op,
-    /// Queue operations whose code the scalar core runs before it.
-    pub(crate) calls: u16,
-    pub(crate) at: &'static Location<'static>,
-}
-
+/// What a kernel gives the core to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Op {
     Set(Event, u8),
@@ -28,19 +18,20 @@ pub(crate) enum Op {
     Mmad(Mmad),
 }
 
-impl Op {
-    /// The pipe that carries it out.
-    pub(crate) fn pipe(&self) -> Pipe {
-        match self {
-            Op::BarrierAll => Pipe::S,
-            Op::Set(event, _) => event.from,
-            Op::Wait(event, _) => event.to,
-            Op::Barrier(pipe) => *pipe,
-            Op::Copy(copy) => copy.route.pipe(),
-            Op::Vector(_) => Pipe::V,
-            Op::Mmad(_) => Pipe::M,
-        }
-    }
+/// What a pipe works on, and for some time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work<'a> {
+    Copy(&'a Copy),
+    Vector(&'a Vector),
+    Mmad(&'a Mmad),
+}
+
+/// What kind of work it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opcode {
+    Copy(Route),
+    Vector(VectorOp),
+    Mmad,
 }
 
 /// From where to where a copy goes.
@@ -191,7 +182,7 @@ pub(crate) enum Selection {
 }
 
 /// A vector instruction: repeats of up to 256 bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Vector {
     pub(crate) op: VectorOp,
     /// Of the sources.
@@ -308,23 +299,28 @@ impl VectorOp {
     }
 }
 
-impl Op {
-    /// The vendor's name of the instruction, as its traces have it.
-    pub(crate) fn name(&self) -> &'static str {
+impl Work<'_> {
+    pub(crate) fn opcode(self) -> Opcode {
         match self {
-            Op::Set(..) => "SET_FLAG",
-            Op::Wait(..) => "WAIT_FLAG",
-            Op::Barrier(_) | Op::BarrierAll => "BAR",
-            Op::Copy(copy) => match copy.route {
-                Route::In(Space::Ub) => "MOV_OUT_TO_UB",
-                Route::In(_) => "MOV_OUT_TO_L1",
-                Route::Out => "MOV_UB_TO_OUT",
-                Route::Load(Space::L0a) => "LOAD_L1_TO_L0A",
-                Route::Load(_) => "LOAD_L1_TO_L0B",
-                Route::Fixpipe(_) => "FIX_L0C_TO_OUT",
-            },
-            Op::Vector(vector) => vector.op.name(),
-            Op::Mmad(_) => "MMAD",
+            Work::Copy(copy) => Opcode::Copy(copy.route),
+            Work::Vector(vector) => Opcode::Vector(vector.op),
+            Work::Mmad(_) => Opcode::Mmad,
+        }
+    }
+}
+
+impl Opcode {
+    /// The vendor's name of the instruction, as its traces have it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Opcode::Copy(Route::In(Space::Ub)) => "MOV_OUT_TO_UB",
+            Opcode::Copy(Route::In(_)) => "MOV_OUT_TO_L1",
+            Opcode::Copy(Route::Out) => "MOV_UB_TO_OUT",
+            Opcode::Copy(Route::Load(Space::L0a)) => "LOAD_L1_TO_L0A",
+            Opcode::Copy(Route::Load(_)) => "LOAD_L1_TO_L0B",
+            Opcode::Copy(Route::Fixpipe(_)) => "FIX_L0C_TO_OUT",
+            Opcode::Vector(op) => op.name(),
+            Opcode::Mmad => "MMAD",
         }
     }
 }

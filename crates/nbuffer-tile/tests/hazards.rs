@@ -238,7 +238,7 @@ fn copies_in_to_one_place_need_a_barrier() {
     let (first, second) = ("core.data_copy_in(input.get(), x, TILE)", "core.data_copy_in(input.get().at(");
     outcome.names(HazardKind::WriteAfterWrite, first, second);
     let hazard = outcome.run.hazards[0];
-    assert_eq!((hazard.start, hazard.end), (TILE / 2 * 4, TILE * 4));
+    assert_eq!((hazard.start, hazard.end), (BYTES / 2, BYTES));
     let text = hazard.to_string();
     let begins = "core 0: WAW hazard on UB bytes 2048..4096: nothing makes MTE2 MOV_OUT_TO_UB (";
     assert!(text.starts_with(begins) && text.contains(") wait for MTE2 MOV_OUT_TO_UB ("), "{text}");

@@ -1,16 +1,17 @@
 //! A core: its program as far as it was issued, its pipes, flags and memories.
 
+use super::cost::VectorCosts;
 use super::feed::{Feed, Issued};
 use super::footprint::Footprint;
-use super::hazard::{Clock, Watcher};
 use super::memory::CoreMemory;
 use super::pipe_state::{Look, PipeState, Queued};
 use super::stats::{CoreReport, Wait};
+use super::watcher::{Clock, Watcher};
+use crate::chunk::Step;
 use crate::error::{ErrorKind, KernelError};
-use crate::instruction::Op;
 use crate::launch::Launch;
 use crate::pipe::{Event, Pipe};
-use crate::profile::{Profile, ScalarUnit};
+use crate::profile::Profile;
 
 /// A flag that is set.
 #[derive(Clone, Copy, Debug)]
@@ -72,40 +73,43 @@ impl CoreState {
 
     /// The scalar core goes on with its program until a queue is full, a barrier holds it, or the program ends. The pipes that
     /// got instructions.
-    pub(super) fn issue(&mut self, now: f64, unit: &ScalarUnit) -> Look {
+    pub(super) fn issue(&mut self, now: f64, profile: &Profile, costs: &mut VectorCosts) -> Look {
+        let unit = &profile.scalar;
         let mut look = Look::NONE;
         if self.ended {
             return look;
         }
         loop {
-            let instruction = match self.held.take() {
+            let issued = match self.held.take() {
                 Some(held) => held,
                 None => {
-                    let Some(next) = self.feed.next() else {
+                    let Some(next) = self.feed.next(profile, costs) else {
                         self.ended = true;
                         return look;
                     };
-                    self.run_for(unit.queue_call * f64::from(next.calls));
+                    self.run_for(unit.queue_call * f64::from(next.instruction.calls));
                     self.report.instructions += 1;
                     next
                 }
             };
-            let pipe = instruction.op.pipe();
-            let must_wait = match instruction.op {
-                Op::BarrierAll => self.pipes.iter().any(PipeState::is_busy),
+            let step = issued.instruction.step;
+            let pipe = step.pipe();
+            let must_wait = match step {
+                Step::BarrierAll => self.pipes.iter().any(PipeState::is_busy),
                 _ => self.pipes[pipe as usize].is_full(),
             };
             if must_wait {
-                self.held = Some(instruction);
+                self.held = Some(issued);
                 return look;
             }
-            if matches!(instruction.op, Op::BarrierAll) {
+            if matches!(step, Step::BarrierAll) {
                 self.drained(now);
                 continue;
             }
             self.scalar = self.scalar.max(self.pipes[pipe as usize].free_since());
             self.run_for(unit.issue);
-            let queued = Queued { instruction, number: self.report.instructions, issued: self.scalar };
+            let (number, at) = (self.report.instructions, self.scalar);
+            let queued = Queued { issued, number, at };
             self.pipes[pipe as usize].push(queued);
             look.add(Look::at(pipe));
         }
@@ -136,13 +140,14 @@ impl CoreState {
         // Of pipes that wait for each other, the one whose wait comes first in the program.
         let heads = Pipe::ALL.map(|pipe| self.pipes[pipe as usize].head().map(|head| (pipe, head)));
         let first = heads.into_iter().flatten().min_by_key(|(_, head)| head.number);
-        let Some((pipe, Queued { instruction: head, .. })) = first else { return Ok(()) };
-        let why = match head.op {
-            Op::Wait(event, id) => format!(
+        let Some((pipe, head)) = first else { return Ok(()) };
+        let head = head.issued.instruction;
+        let why = match head.step {
+            Step::Wait(event, id) => format!(
                 "nothing sets flag {event} {id} that does not itself wait for {pipe}; a loop's first wait needs a flag that is \
                  set before the loop"
             ),
-            _ => format!("{} cannot start", head.op.name()),
+            _ => "what it is to do next cannot start".to_owned(),
         };
         Err(KernelError { core: Some(index), ..KernelError::new(ErrorKind::Deadlock { pipe, why }, head.at) })
     }

@@ -11,15 +11,17 @@ use super::core_state::CoreState;
 use super::cost::VectorCosts;
 use super::feed::Feed;
 use super::footprint::{Conflict, Footprint};
-use super::hazard::{Hazard, Party};
+use super::hazard::Hazard;
 use super::memory::GlobalMemory;
 use super::pipe_state::{Look, Queued, Running};
 use super::sharing::{Sharing, Which};
 use super::spans::{Kept, TileSpan};
 use super::stats::{Run, Wait};
 use super::values::{self, Pending};
+use super::watcher::Who;
+use crate::chunk::Step;
 use crate::error::{ErrorKind, KernelError};
-use crate::instruction::{Op, Route};
+use crate::instruction::{Route, Work};
 use crate::launch::Launch;
 use crate::pipe::Pipe;
 use crate::profile::Profile;
@@ -98,6 +100,7 @@ impl<'a> Engine<'a> {
             self.now = at;
             match what {
                 What::Wake(core, pipe) => {
+                    let core = core as usize;
                     self.cores[core].pipes[pipe as usize].woken_at = f64::INFINITY;
                     self.go_on(core, Look::at(pipe));
                 }
@@ -135,7 +138,7 @@ impl<'a> Engine<'a> {
         let woken_at = &mut self.cores[core].pipes[pipe as usize].woken_at;
         if at < *woken_at {
             *woken_at = at;
-            self.agenda.foresee(at, What::Wake(core, pipe));
+            self.agenda.foresee(at, What::Wake(core as u32, pipe));
         }
     }
 
@@ -147,7 +150,7 @@ impl<'a> Engine<'a> {
                     look.add(others);
                 }
             }
-            look = self.cores[index].issue(self.now, &self.profile.scalar);
+            look = self.cores[index].issue(self.now, self.profile, &mut self.costs);
             if look == Look::NONE {
                 return;
             }
@@ -161,10 +164,10 @@ impl<'a> Engine<'a> {
         let core = &mut self.cores[index];
         let state = &mut core.pipes[pipe as usize];
         let head = state.head()?;
-        let (number, issued) = (head.number, head.issued);
+        let (number, issued, step) = (head.number, head.at, head.issued.instruction.step);
         let ready = state.ready(head);
-        match head.instruction.op {
-            Op::Set(event, id) => {
+        match step {
+            Step::Set(event, id) => {
                 if state.n_running > 0 {
                     return None;
                 }
@@ -178,7 +181,7 @@ impl<'a> Engine<'a> {
                 self.keep(index, pipe, "SET_FLAG", number, start..at, None);
                 return Some(Look::at(event.to));
             }
-            Op::Wait(event, id) => {
+            Step::Wait(event, id) => {
                 let flag = core.flags.take((event, id))?;
                 if flag.at > ready {
                     state.waits_for = Some(Wait::of(event));
@@ -191,7 +194,7 @@ impl<'a> Engine<'a> {
                 core.watcher.waited(pipe, &flag.clock);
                 self.keep(index, pipe, "WAIT_FLAG", number, start..end, Some(flag.set_by));
             }
-            Op::Barrier(_) => {
+            Step::Barrier(_) => {
                 if state.n_running > 0 {
                     return None;
                 }
@@ -201,8 +204,8 @@ impl<'a> Engine<'a> {
                 core.watcher.barrier(pipe);
                 self.keep(index, pipe, "BAR", number, start..start, None);
             }
-            Op::BarrierAll => unreachable!("the scalar core keeps these"),
-            Op::Copy(_) | Op::Vector(_) | Op::Mmad(_) => {
+            Step::BarrierAll => unreachable!("the scalar core keeps these"),
+            Step::Copy(..) | Step::Vector(_) | Step::Mmad(_) => {
                 let at_once = if pipe == Pipe::Mte2 { self.profile.copies.in_flight as usize } else { 1 };
                 if state.n_running >= at_once {
                     return None;
@@ -227,7 +230,7 @@ impl<'a> Engine<'a> {
         let core = &mut self.cores[index];
         let report = &mut core.report.pipes[pipe as usize];
         let state = &mut core.pipes[pipe as usize];
-        let Queued { instruction, number, .. } = state.pop(now);
+        let Queued { issued, number, .. } = state.pop(now);
         if report.instructions == 0 {
             report.first = now;
             report.waits.add(Wait::Fill, now);
@@ -237,11 +240,12 @@ impl<'a> Engine<'a> {
         }
         state.waits_for = None;
         report.instructions += 1;
-        let party = Party { pipe, name: instruction.op.name(), number, at: instruction.at };
-        let (touches, n_touches) = values::touches(&instruction.op);
-        core.watcher.begin(party, &touches[..n_touches], &mut self.found);
+        let work = issued.work();
+        let who = Who { pipe, opcode: work.opcode(), number, at: issued.instruction.at };
+        let (touches, n_touches) = values::touches(work);
+        core.watcher.begin(who, &touches[..n_touches], &mut self.found);
         let result = match &core.memory {
-            Some(memory) => values::compute(&instruction.op, memory, self.global),
+            Some(memory) => values::compute(work, memory, self.global),
             None => Pending::default(),
         };
         let slot = state.running.iter().position(Option::is_none).unwrap_or_else(|| {
@@ -254,9 +258,9 @@ impl<'a> Engine<'a> {
             state.changed = now;
         }
         state.n_running += 1;
-        let which = Which { core: index, pipe, slot };
-        match &instruction.op {
-            Op::Copy(copy) => {
+        let which = Which { core: index as u32, pipe, slot: slot as u16 };
+        match work {
+            Work::Copy(copy) => {
                 report.bytes += copy.bytes();
                 if matches!(copy.route, Route::Out | Route::Fixpipe(_)) {
                     core.footprint.add(copy);
@@ -268,18 +272,17 @@ impl<'a> Engine<'a> {
                     self.agenda.foresee(now + copy.load_cycles(profile), What::Over(which));
                 }
             }
-            Op::Vector(vector) => {
-                let cost = self.costs.of(profile, vector);
+            Work::Vector(_) => {
+                let cost = issued.cost();
                 report.startup += cost.startup;
                 report.conflicts += cost.conflicts;
                 report.elements += cost.elements;
                 report.elements_max += cost.elements_max;
                 self.agenda.foresee(now + cost.cycles(), What::Over(which));
             }
-            Op::Mmad(mmad) => self.agenda.foresee(now + mmad.cost(profile), What::Over(which)),
-            _ => unreachable!("flags and barriers take no time"),
+            Work::Mmad(mmad) => self.agenda.foresee(now + mmad.cost(profile), What::Over(which)),
         }
-        state.running[slot] = Some(Running { instruction, number, start: now, tile, result });
+        state.running[slot] = Some(Running { issued, number, start: now, tile, result });
         self.keep_hazards();
     }
 
@@ -295,7 +298,7 @@ impl<'a> Engine<'a> {
 
     /// An instruction ends: what it wrote is there.
     fn over(&mut self, Which { core: index, pipe, slot }: Which) {
-        let now = self.now;
+        let (now, index, slot) = (self.now, index as usize, usize::from(slot));
         let core = &mut self.cores[index];
         let state = &mut core.pipes[pipe as usize];
         let running = state.running[slot].take().expect("it was running");
@@ -307,12 +310,12 @@ impl<'a> Engine<'a> {
         }
         report.last = now;
         core.report.end = now;
-        let Running { instruction, number, start, tile, result } = running;
+        let Running { issued, number, start, tile, result } = running;
         if let Some(memory) = &mut core.memory {
-            values::store(&instruction.op, result, memory, self.global);
+            values::store(issued.work(), result, memory, self.global);
         }
         if self.spans.is_on() {
-            let (name, line) = (instruction.op.name(), instruction.at.line());
+            let (name, line) = (issued.work().opcode().name(), issued.instruction.at.line());
             let (tile, set_by) = (Some(tile), None);
             self.spans.keep(TileSpan {
                 core: index,

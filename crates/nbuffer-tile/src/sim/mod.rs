@@ -15,10 +15,12 @@ mod pipe_state;
 mod sharing;
 mod spans;
 mod stats;
+mod touched;
 mod values;
 mod vector;
+mod watcher;
 
-pub use hazard::{Hazard, HazardKind, Party};
+pub use hazard::{Hazard, HazardKind, Party, Place};
 pub use memory::GlobalMemory;
 pub use spans::TileSpan;
 pub use stats::{CoreReport, PipeReport, Run, Wait, Waits};

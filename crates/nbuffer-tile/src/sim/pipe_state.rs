@@ -10,16 +10,16 @@ use crate::pipe::Pipe;
 /// An instruction in front of its pipe.
 #[derive(Debug)]
 pub(super) struct Queued {
-    pub(super) instruction: Issued,
+    pub(super) issued: Issued,
     pub(super) number: u64,
     /// When the scalar core has issued it.
-    pub(super) issued: f64,
+    pub(super) at: f64,
 }
 
 /// An instruction at work.
 #[derive(Debug)]
 pub(super) struct Running {
-    pub(super) instruction: Issued,
+    pub(super) issued: Issued,
     pub(super) number: u64,
     pub(super) start: f64,
     pub(super) tile: u64,
@@ -96,7 +96,7 @@ impl PipeState {
 
     /// When the head may start as far as its own pipe is concerned.
     pub(super) fn ready(&self, head: &Queued) -> f64 {
-        head.issued.max(self.next_start).max(self.head_since)
+        head.at.max(self.next_start).max(self.head_since)
     }
 
     /// The head leaves the queue.

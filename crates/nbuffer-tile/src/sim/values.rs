@@ -1,9 +1,9 @@
 //! What instructions do to data. Sources are read when an instruction begins, results are written when it ends.
 
-use super::hazard::Touch;
 use super::memory::{CoreMemory, GlobalMemory};
+use super::watcher::Touch;
 use super::{copying, matrix, vector};
-use crate::instruction::{Op, Route};
+use crate::instruction::{Route, Work};
 use crate::position::Space;
 
 /// What an instruction will write when it ends: elements, or bytes of a copy, one after the other.
@@ -16,7 +16,7 @@ const OPERANDS: usize = 4;
 const NOTHING: Touch = Touch { space: Space::Ub, start: 0, end: 0, writes: false };
 
 /// The bytes of the core's memories that an instruction touches, from the first to the last of each operand.
-pub(super) fn touches(op: &Op) -> ([Touch; OPERANDS], usize) {
+pub(super) fn touches(work: Work<'_>) -> ([Touch; OPERANDS], usize) {
     let mut touches = [NOTHING; OPERANDS];
     let mut n = 0;
     // Every extent was found to lie within its memory when the instruction was made.
@@ -24,8 +24,8 @@ pub(super) fn touches(op: &Op) -> ([Touch; OPERANDS], usize) {
         touches[n] = Touch { space, start, end: start + len as u32, writes };
         n += 1;
     };
-    match op {
-        Op::Copy(copy) => {
+    match work {
+        Work::Copy(copy) => {
             let near = copy.near_extent();
             match copy.route {
                 Route::In(space) => add(space, copy.near, near, true),
@@ -37,39 +37,43 @@ pub(super) fn touches(op: &Op) -> ([Touch; OPERANDS], usize) {
                 Route::Fixpipe(_) => add(Space::L0c, copy.near, near, false),
             }
         }
-        Op::Vector(vector) => {
+        Work::Vector(vector) => {
             add(Space::Ub, vector.dst.address, vector.dst_len.into(), true);
             for index in 0..usize::from(vector.n_sources) {
                 add(Space::Ub, vector.sources[index].address, vector.source_lens[index].into(), false);
             }
         }
-        Op::Mmad(mmad) => {
+        Work::Mmad(mmad) => {
             let [a, b, c] = mmad.extents().map(u64::from);
             add(Space::L0c, mmad.c, c, true);
             add(Space::L0a, mmad.a, a, false);
             add(Space::L0b, mmad.b, b, false);
         }
-        _ => {}
     }
     (touches, n)
 }
 
 /// Reads an instruction's sources and computes what it will write.
-pub(super) fn compute(op: &Op, memory: &CoreMemory, global: &GlobalMemory) -> Pending {
-    Pending(match op {
-        Op::Copy(copy) => copying::read(copy, memory, global),
-        Op::Vector(vector) => vector::compute(vector, memory.of(Space::Ub)),
-        Op::Mmad(mmad) => matrix::multiply(mmad, memory),
-        _ => Vec::new(),
+pub(super) fn compute(work: Work<'_>, memory: &CoreMemory, global: &GlobalMemory) -> Pending {
+    Pending(match work {
+        Work::Copy(copy) => copying::read(copy, memory, global),
+        Work::Vector(vector) => vector::compute(vector, memory.of(Space::Ub)),
+        Work::Mmad(mmad) => matrix::multiply(mmad, memory),
     })
 }
 
 /// Writes what was computed.
-pub(super) fn store(op: &Op, Pending(bytes): Pending, memory: &mut CoreMemory, global: &mut GlobalMemory) {
-    match op {
-        Op::Copy(copy) => copying::write(copy, &bytes, memory, global),
-        Op::Vector(vector) => vector::store(vector, &bytes, memory.of_mut(Space::Ub)),
-        Op::Mmad(mmad) => memory.of_mut(Space::L0c)[mmad.c as usize..][..bytes.len()].copy_from_slice(&bytes),
-        _ => {}
+pub(super) fn store(
+    work: Work<'_>,
+    Pending(bytes): Pending,
+    memory: &mut CoreMemory,
+    global: &mut GlobalMemory,
+) {
+    match work {
+        Work::Copy(copy) => copying::write(copy, &bytes, memory, global),
+        Work::Vector(vector) => vector::store(vector, &bytes, memory.of_mut(Space::Ub)),
+        Work::Mmad(mmad) => {
+            memory.of_mut(Space::L0c)[mmad.c as usize..][..bytes.len()].copy_from_slice(&bytes)
+        }
     }
 }
