@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::values::OPERANDS;
 use super::watcher::Access;
 
 /// A memory's ranges. Their bounds lie apart from the rest: they alone are searched.
@@ -12,12 +13,19 @@ use super::watcher::Access;
 pub(super) struct Touched {
     bounds: Vec<(u32, u32)>,
     accesses: Vec<Vec<Access>>,
+    /// Where the last searches for an operand of this number ended: mostly where the next one does.
+    hints: [usize; OPERANDS],
 }
 
 impl Touched {
     /// Shows what touched these bytes before, range by range.
-    pub(super) fn look(&self, bytes: Range<u32>, mut look: impl FnMut(Range<u32>, &Access)) {
-        let first = self.search(bytes.start);
+    pub(super) fn look(
+        &mut self,
+        operand: usize,
+        bytes: Range<u32>,
+        mut look: impl FnMut(Range<u32>, &Access),
+    ) {
+        let first = self.search(operand, bytes.clone());
         for (bounds, accesses) in self.bounds[first..].iter().zip(&self.accesses[first..]) {
             let both = bounds.0.max(bytes.start)..bounds.1.min(bytes.end);
             if both.is_empty() {
@@ -29,19 +37,30 @@ impl Touched {
 
     /// Keeps an access to these bytes, in place of what it makes superfluous: what its pipe did in the same way before, and for a
     /// write all that is ordered before it. Whatever is ordered behind the one is ordered behind the others.
-    pub(super) fn keep(&mut self, bytes: Range<u32>, access: Access, is_ordered: impl Fn(&Access) -> bool) {
-        let first = self.search(bytes.start);
+    pub(super) fn keep(
+        &mut self,
+        operand: usize,
+        bytes: Range<u32>,
+        access: Access,
+        is_ordered: impl Fn(&Access) -> bool,
+    ) {
+        let first = self.search(operand, bytes.clone());
         if self.bounds.get(first) != Some(&(bytes.start, bytes.end)) {
-            return self.keep_in_parts(bytes, access, is_ordered);
+            return self.keep_in_parts(first, bytes, access, is_ordered);
         }
         replace(&mut self.accesses[first], access, is_ordered);
     }
 
-    fn keep_in_parts(&mut self, bytes: Range<u32>, access: Access, is_ordered: impl Fn(&Access) -> bool) {
+    fn keep_in_parts(
+        &mut self,
+        mut index: usize,
+        bytes: Range<u32>,
+        access: Access,
+        is_ordered: impl Fn(&Access) -> bool,
+    ) {
         if bytes.is_empty() {
             return;
         }
-        let mut index = self.search(bytes.start);
         if self.cut(index, bytes.start) {
             index += 1;
         }
@@ -65,9 +84,13 @@ impl Touched {
         }
     }
 
-    /// The first range that ends behind a byte.
-    fn search(&self, byte: u32) -> usize {
-        self.bounds.partition_point(|bounds| bounds.1 <= byte)
+    /// The first range that ends behind the first byte.
+    fn search(&mut self, operand: usize, bytes: Range<u32>) -> usize {
+        let hint = &mut self.hints[operand];
+        if self.bounds.get(*hint) != Some(&(bytes.start, bytes.end)) {
+            *hint = self.bounds.partition_point(|bounds| bounds.1 <= bytes.start);
+        }
+        *hint
     }
 
     /// Where its ranges begin and end.
@@ -94,6 +117,13 @@ impl Touched {
 }
 
 fn replace(accesses: &mut Vec<Access>, access: Access, is_ordered: impl Fn(&Access) -> bool) {
-    accesses.retain(|before| !(access.succeeds(before) || access.writes && is_ordered(before)));
+    let mut index = 0;
+    while let Some(before) = accesses.get(index) {
+        if access.succeeds(before) || access.writes && is_ordered(before) {
+            accesses.swap_remove(index);
+        } else {
+            index += 1;
+        }
+    }
     accesses.push(access);
 }

@@ -11,7 +11,7 @@ use crate::position::Space;
 pub(super) struct Pending(Vec<u8>);
 
 /// The most operands that lie in a core's memories.
-const OPERANDS: usize = 4;
+pub(super) const OPERANDS: usize = 4;
 
 const NOTHING: Touch = Touch { space: Space::Ub, start: 0, end: 0, writes: false };
 

@@ -117,21 +117,21 @@ impl Watcher {
         let own = self.issued[pipe];
         let (core, known) = (self.core, &self.clocks[pipe]);
         // All are looked at before any is kept: what an instruction does itself is no hazard to it, and hides none.
-        for touch in touches {
+        for (operand, touch) in touches.iter().enumerate() {
             let Touch { space, start, end, writes } = *touch;
             let now = Access { who, writes, own };
             let first = found.len();
-            self.touched[space as usize].look(start..end, |bytes, before| {
+            self.touched[space as usize].look(operand, start..end, |bytes, before| {
                 if (before.writes || writes) && known[before.who.pipe as usize] < before.own {
                     let bytes = bytes.start.into()..bytes.end.into();
                     add(found, first, hazard(core, Place::Local(space), bytes, before, &now));
                 }
             });
         }
-        for touch in touches {
+        for (operand, touch) in touches.iter().enumerate() {
             let Touch { space, start, end, writes } = *touch;
             let is_ordered = |before: &Access| known[before.who.pipe as usize] >= before.own;
-            self.touched[space as usize].keep(start..end, Access { who, writes, own }, is_ordered);
+            self.touched[space as usize].keep(operand, start..end, Access { who, writes, own }, is_ordered);
         }
     }
 }
