@@ -4,14 +4,12 @@
 //! Flags and barriers touch no data, and when they happen follows from what came before on their own pipe and from the flag itself. So
 //! they are done with as soon as that is known, at the time at which they happen, which may be still to come.
 
-use std::panic::Location;
-
 use super::agenda::{Agenda, What};
 use super::core_state::CoreState;
 use super::cost::VectorCosts;
 use super::feed::Feed;
 use super::footprint::{Conflict, Footprint};
-use super::hazard::Hazard;
+use super::hazard::{Hazard, HazardKind, Place};
 use super::memory::GlobalMemory;
 use super::pipe_state::{Look, Queued, Running};
 use super::sharing::{Sharing, Which};
@@ -21,7 +19,7 @@ use super::values::{self, Pending};
 use super::watcher::Who;
 use crate::chunk::Step;
 use crate::error::{ErrorKind, KernelError};
-use crate::instruction::{Route, Work};
+use crate::instruction::Work;
 use crate::launch::Launch;
 use crate::pipe::Pipe;
 use crate::profile::Profile;
@@ -42,8 +40,6 @@ pub(crate) struct Engine<'a> {
     n_hazards: u64,
     costs: VectorCosts,
     spans: Kept,
-    /// The line that launched the kernel.
-    launched_at: &'static Location<'static>,
 }
 
 impl<'a> Engine<'a> {
@@ -52,7 +48,6 @@ impl<'a> Engine<'a> {
         global: &'a mut GlobalMemory,
         feeds: Vec<Feed>,
         how: &Launch,
-        launched_at: &'static Location<'static>,
     ) -> Self {
         let core = |(index, feed)| CoreState::new(index, feed, profile, how);
         Engine {
@@ -67,7 +62,6 @@ impl<'a> Engine<'a> {
             n_hazards: 0,
             costs: VectorCosts::default(),
             spans: Kept::new(how.spans),
-            launched_at,
         }
     }
 
@@ -110,27 +104,45 @@ impl<'a> Engine<'a> {
         for (index, core) in self.cores.iter().enumerate() {
             core.check_ended(index)?;
         }
-        self.check_writes()?;
+        self.compare_cores()?;
         let cycles = self.cores.iter().map(|core| core.report.end).fold(0.0, f64::max);
-        let unchecked_writes = self.cores.iter().map(|core| core.footprint.left_out()).sum();
+        let unchecked_copies = self.cores.iter().map(|core| core.footprint.left_out()).sum();
         let (spans, spans_left_out) = self.spans.finish();
         Ok(Run {
             cycles,
             cores: self.cores.into_iter().map(CoreState::finish).collect(),
             hazards: self.hazards,
             n_hazards: self.n_hazards,
-            unchecked_writes,
+            unchecked_copies,
             spans,
             spans_left_out,
         })
     }
 
-    /// No two cores have written one place of global memory.
-    fn check_writes(&self) -> Result<(), KernelError> {
+    /// No two cores have written one place of global memory. What one wrote and another one read is a hazard: within a launch, nothing
+    /// orders cores.
+    fn compare_cores(&mut self) -> Result<(), KernelError> {
         let footprints: Vec<&Footprint> = self.cores.iter().map(|core| &core.footprint).collect();
-        let Some(conflict) = Footprint::conflict(&footprints) else { return Ok(()) };
-        let Conflict { first, second, tensor, start, end } = conflict;
-        Err(KernelError::new(ErrorKind::SharedWrite { first, second, tensor, start, end }, self.launched_at))
+        let mut both_write = None;
+        Footprint::conflicts(&footprints, |Conflict { accesses: [a, b], tensor, start, end }| {
+            if a.writes && b.writes {
+                let (first, second) = (a.core, b.core);
+                let kind = ErrorKind::SharedWrite { first, second, tensor, start, end };
+                both_write.get_or_insert_with(|| KernelError::new(kind, b.who.at));
+                return;
+            }
+            let (writer, reader) = if a.writes { (a, b) } else { (b, a) };
+            self.found.push(Hazard {
+                kind: HazardKind::ReadAfterWrite,
+                place: Place::Global(tensor),
+                start,
+                end,
+                first: writer.who.of_core(writer.core),
+                second: reader.who.of_core(reader.core),
+            });
+            keep_hazards(&mut self.found, &mut self.hazards, &mut self.n_hazards);
+        });
+        both_write.map_or(Ok(()), Err)
     }
 
     /// A pipe looks again at a time to come, unless it does before.
@@ -243,7 +255,11 @@ impl<'a> Engine<'a> {
         let work = issued.work();
         let who = Who { pipe, opcode: work.opcode(), number, at: issued.instruction.at };
         let (touches, n_touches) = values::touches(work);
-        core.watcher.begin(who, &touches[..n_touches], &mut self.found);
+        let global = values::global_touch(work);
+        core.watcher.begin(who, &touches[..n_touches], global, &mut self.found);
+        if let Some((strip, writes)) = global {
+            core.footprint.add(who, writes, strip);
+        }
         let result = match &core.memory {
             Some(memory) => values::compute(work, memory, self.global),
             None => Pending::default(),
@@ -262,9 +278,6 @@ impl<'a> Engine<'a> {
         match work {
             Work::Copy(copy) => {
                 report.bytes += copy.bytes();
-                if matches!(copy.route, Route::Out | Route::Fixpipe(_)) {
-                    core.footprint.add(copy);
-                }
                 state.next_start = now + profile.copies.interval;
                 if let Some(curve) = copy.curve(profile) {
                     self.sharing.begin(now, which, copy, curve);
@@ -283,17 +296,7 @@ impl<'a> Engine<'a> {
             Work::Mmad(mmad) => self.agenda.foresee(now + mmad.cost(profile), What::Over(which)),
         }
         state.running[slot] = Some(Running { issued, number, start: now, tile, result });
-        self.keep_hazards();
-    }
-
-    /// A loop meets the same lines again and again: hazards of the same lines are counted, and kept once.
-    fn keep_hazards(&mut self) {
-        self.n_hazards += self.found.len() as u64;
-        for hazard in self.found.drain(..) {
-            let is_new =
-                self.hazards.len() < HAZARDS_MAX && !self.hazards.iter().any(|known| known.is_like(&hazard));
-            self.hazards.extend(is_new.then_some(hazard));
-        }
+        keep_hazards(&mut self.found, &mut self.hazards, &mut self.n_hazards);
     }
 
     /// An instruction ends: what it wrote is there.
@@ -346,5 +349,14 @@ impl<'a> Engine<'a> {
             let (start, end) = (when.start, when.end);
             self.spans.keep(TileSpan { core, pipe, name, number, tile: None, start, end, line: 0, set_by });
         }
+    }
+}
+
+/// A loop meets the same lines again and again: hazards of the same lines are counted, and kept once.
+fn keep_hazards(found: &mut Vec<Hazard>, kept: &mut Vec<Hazard>, count: &mut u64) {
+    *count += found.len() as u64;
+    for hazard in found.drain(..) {
+        let is_new = kept.len() < HAZARDS_MAX && !kept.iter().any(|known| known.is_like(&hazard));
+        kept.extend(is_new.then_some(hazard));
     }
 }

@@ -106,11 +106,13 @@ impl Hazard {
 impl fmt::Display for Hazard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Hazard { kind, place, start, end, first, second } = self;
-        let kind = kind.name();
-        write!(
-            f,
-            "core {}: {kind} hazard on {place} bytes {start}..{end}: nothing makes {second} wait for {first}",
-            first.core
-        )
+        let (kind, of_first, of_second) = (kind.name(), first.core, second.core);
+        if of_first == of_second {
+            write!(f, "core {of_first}: {kind} hazard on {place} bytes {start}..{end}: ")?;
+            return write!(f, "nothing makes {second} wait for {first}");
+        }
+        write!(f, "cores {of_first} and {of_second}: {kind} hazard on {place} bytes {start}..{end}: ")?;
+        write!(f, "nothing makes {second} of core {of_second} wait for {first} of core {of_first}; ")?;
+        write!(f, "launch once more on what was written")
     }
 }

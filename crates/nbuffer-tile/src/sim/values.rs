@@ -1,6 +1,7 @@
 //! What instructions do to data. Sources are read when an instruction begins, results are written when it ends.
 
 use super::memory::{CoreMemory, GlobalMemory};
+use super::strip::Strip;
 use super::watcher::Touch;
 use super::{copying, matrix, vector};
 use crate::instruction::{Route, Work};
@@ -51,6 +52,17 @@ pub(super) fn touches(work: Work<'_>) -> ([Touch; OPERANDS], usize) {
         }
     }
     (touches, n)
+}
+
+/// What an instruction touches of global memory, and whether it writes it.
+pub(super) fn global_touch(work: Work<'_>) -> Option<(Strip, bool)> {
+    let Work::Copy(copy) = work else { return None };
+    let writes = match copy.route {
+        Route::In(_) => false,
+        Route::Out | Route::Fixpipe(_) => true,
+        Route::Load(_) => return None,
+    };
+    Some((Strip::of(copy)?, writes))
 }
 
 /// Reads an instruction's sources and computes what it will write.

@@ -8,7 +8,9 @@ use std::ops::Range;
 use std::panic::Location;
 
 use super::hazard::{Hazard, HazardKind, Party, Place};
+use super::strip::Strip;
 use super::touched::Touched;
+use super::unsettled::Unsettled;
 use crate::instruction::Opcode;
 use crate::pipe::Pipe;
 use crate::position::Space;
@@ -58,6 +60,14 @@ impl Access {
     }
 }
 
+impl Who {
+    /// As a party to a hazard.
+    pub(super) fn of_core(self, core: usize) -> Party {
+        let Who { pipe, opcode, number, at } = self;
+        Party { core, pipe, name: opcode.name(), number, at }
+    }
+}
+
 /// What one core's pipes know of each other, and what was touched.
 #[derive(Debug)]
 pub(super) struct Watcher {
@@ -66,6 +76,10 @@ pub(super) struct Watcher {
     issued: Clock,
     /// By memory.
     touched: [Touched; Space::ALL.len()],
+    global: Unsettled,
+    /// Whether a pipe has read and written global memory.
+    reads_global: [bool; PIPES],
+    writes_global: [bool; PIPES],
     /// Whether a pipe's instructions wait for those before them on the same pipe.
     in_order: [bool; PIPES],
 }
@@ -82,6 +96,9 @@ impl Watcher {
             clocks: [[0; PIPES]; PIPES],
             issued: [0; PIPES],
             touched: Default::default(),
+            global: Unsettled::new(),
+            reads_global: [false; PIPES],
+            writes_global: [false; PIPES],
             in_order,
         }
     }
@@ -108,7 +125,15 @@ impl Watcher {
     }
 
     /// An instruction begins. The hazards it has with earlier ones.
-    pub(super) fn begin(&mut self, who: Who, touches: &[Touch], found: &mut Vec<Hazard>) {
+    ///
+    /// `global` is what it touches of global memory, and whether it writes that.
+    pub(super) fn begin(
+        &mut self,
+        who: Who,
+        touches: &[Touch],
+        global: Option<(Strip, bool)>,
+        found: &mut Vec<Hazard>,
+    ) {
         let pipe = who.pipe as usize;
         if self.in_order[pipe] {
             self.clocks[pipe][pipe] = self.issued[pipe];
@@ -133,26 +158,43 @@ impl Watcher {
             let is_ordered = |before: &Access| known[before.who.pipe as usize] >= before.own;
             self.touched[space as usize].keep(operand, start..end, Access { who, writes, own }, is_ordered);
         }
+        if let Some((strip, writes)) = global {
+            self.touch_global(Access { who, writes, own }, strip, found);
+        }
+    }
+
+    fn touch_global(&mut self, access: Access, strip: Strip, found: &mut Vec<Hazard>) {
+        let pipe = access.who.pipe as usize;
+        let used = if access.writes { &mut self.writes_global } else { &mut self.reads_global };
+        used[pipe] = true;
+        let (core, first) = (self.core, found.len());
+        let known = &self.clocks[pipe];
+        self.global.look(&strip, |(start, end), before| {
+            if (before.writes || access.writes) && known[before.who.pipe as usize] < before.own {
+                add(found, first, hazard(core, Place::Global(strip.tensor), start..end, before, &access));
+            }
+        });
+        // Of a write everybody must know, of a read those who write.
+        let Watcher { clocks, reads_global, writes_global, .. } = self;
+        let is_settled = |before: &Access| {
+            let knows = |pipe: usize| clocks[pipe][before.who.pipe as usize] >= before.own;
+            let concerns = |pipe: &usize| writes_global[*pipe] || before.writes && reads_global[*pipe];
+            (0..PIPES).any(|pipe| writes_global[pipe]) && (0..PIPES).filter(concerns).all(knows)
+        };
+        self.global.keep(strip, access, is_settled);
     }
 }
 
 /// The hazard of an instruction that begins with an earlier access to these bytes.
 fn hazard(core: usize, place: Place, bytes: Range<u64>, before: &Access, now: &Access) -> Hazard {
     let (first, second) = if before.who.number < now.who.number { (before, now) } else { (now, before) };
-    let party = |Access { who: Who { pipe, opcode, number, at }, .. }: &Access| Party {
-        core,
-        pipe: *pipe,
-        name: opcode.name(),
-        number: *number,
-        at,
-    };
     Hazard {
         kind: HazardKind::of(first.writes, second.writes),
         place,
         start: bytes.start,
         end: bytes.end,
-        first: party(first),
-        second: party(second),
+        first: first.who.of_core(core),
+        second: second.who.of_core(core),
     }
 }
 
@@ -287,7 +329,7 @@ mod tests {
                         };
                         let touches: Vec<Touch> = given.iter().map(touch).collect();
                         let mut found = Vec::new();
-                        watcher.begin(who, &touches, &mut found);
+                        watcher.begin(who, &touches, None, &mut found);
 
                         let (known, own) = (watcher.clocks[pipe as usize], watcher.issued[pipe as usize]);
                         let mut expected = Vec::new();
