@@ -5,7 +5,7 @@
 
 use std::panic::Location;
 
-use crate::instruction::{Copy, Mmad, Op, Vector, Work};
+use crate::instruction::{Copy, Mmad, Op, Scalar, Vector, Work};
 use crate::pipe::{Event, Pipe};
 
 /// Instructions of a chunk.
@@ -30,13 +30,14 @@ pub(crate) enum Step {
     Copy(Pipe, u16),
     Vector(u16),
     Mmad(u16),
+    Scalar(u16),
 }
 
 impl Step {
     /// The pipe that carries it out.
     pub(crate) fn pipe(self) -> Pipe {
         match self {
-            Step::BarrierAll => Pipe::S,
+            Step::BarrierAll | Step::Scalar(_) => Pipe::S,
             Step::Set(event, _) => event.from,
             Step::Wait(event, _) => event.to,
             Step::Barrier(pipe) | Step::Copy(pipe, _) => pipe,
@@ -53,6 +54,7 @@ pub(crate) struct Chunk {
     pub(crate) copies: Vec<Copy>,
     pub(crate) vectors: Vec<Vector>,
     pub(crate) mmads: Vec<Mmad>,
+    pub(crate) scalars: Vec<Scalar>,
 }
 
 impl Chunk {
@@ -70,6 +72,7 @@ impl Chunk {
             Step::Copy(_, index) => Work::Copy(&self.copies[usize::from(index)]),
             Step::Vector(index) => Work::Vector(&self.vectors[usize::from(index)]),
             Step::Mmad(index) => Work::Mmad(&self.mmads[usize::from(index)]),
+            Step::Scalar(index) => Work::Scalar(&self.scalars[usize::from(index)]),
             Step::Set(..) | Step::Wait(..) | Step::Barrier(_) | Step::BarrierAll => {
                 unreachable!("flags and barriers are no work")
             }
@@ -102,6 +105,7 @@ impl Draft {
             Op::Copy(copy) => Step::Copy(copy.route.pipe(), add(&mut self.chunk.copies, copy)),
             Op::Vector(vector) => Step::Vector(self.vector(vector)),
             Op::Mmad(mmad) => Step::Mmad(add(&mut self.chunk.mmads, mmad)),
+            Op::Scalar(scalar) => Step::Scalar(add(&mut self.chunk.scalars, scalar)),
         };
         self.chunk.instructions.push(Instruction { step, calls, at });
     }

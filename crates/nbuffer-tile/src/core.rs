@@ -47,6 +47,8 @@ struct Recorder {
     /// Flags set by hand and not waited for, and those waited for and not set, in program order.
     set: HashMap<(Event, u8), &'static Location<'static>>,
     awaited: HashMap<(Event, u8), &'static Location<'static>>,
+    /// Registers of the scalar core, and whether each is in use.
+    registers: Vec<bool>,
     /// The first thing that went wrong where nothing could be returned.
     failed: Option<KernelError>,
 }
@@ -70,6 +72,7 @@ impl Core {
             ids: Event::all().map(|event| profile.arch.reserved_ids(event)).collect(),
             set: HashMap::new(),
             awaited: HashMap::new(),
+            registers: Vec::new(),
             failed: None,
         };
         Core { index, cores, profile, tensors, recorder: RefCell::new(recorder) }
@@ -252,6 +255,21 @@ impl Core {
         let issuer = &mut Issuer { draft, calls, simulator, failed, at };
         let ids = &mut Ids { bits: ids, of_event: self.profile.event_ids, arch: self.profile.arch };
         work(&mut queues[index], issuer, ids)
+    }
+
+    /// The first register that is not in use, and now is.
+    pub(crate) fn take_register(&self) -> u32 {
+        let registers = &mut self.recorder.borrow_mut().registers;
+        let free = registers.iter().position(|is_used| !is_used).unwrap_or(registers.len());
+        if free == registers.len() {
+            registers.push(true);
+        }
+        registers[free] = true;
+        free as u32
+    }
+
+    pub(crate) fn free_register(&self, register: u32) {
+        self.recorder.borrow_mut().registers[register as usize] = false;
     }
 
     /// The name of a queue.

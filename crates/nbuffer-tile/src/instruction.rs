@@ -3,6 +3,7 @@
 use crate::element::DType;
 use crate::pipe::{Event, Pipe};
 use crate::position::Space;
+use crate::profile::ScalarUnit;
 
 /// What a kernel gives the core to do.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,7 @@ pub(crate) enum Op {
     Copy(Copy),
     Vector(Vector),
     Mmad(Mmad),
+    Scalar(Scalar),
 }
 
 /// What a pipe works on, and for some time.
@@ -24,6 +26,7 @@ pub(crate) enum Work<'a> {
     Copy(&'a Copy),
     Vector(&'a Vector),
     Mmad(&'a Mmad),
+    Scalar(&'a Scalar),
 }
 
 /// What kind of work it is.
@@ -32,6 +35,9 @@ pub(crate) enum Opcode {
     Copy(Route),
     Vector(VectorOp),
     Mmad,
+    ScalarLoad,
+    ScalarStore,
+    ScalarCompute,
 }
 
 /// From where to where a copy goes.
@@ -193,12 +199,52 @@ pub(crate) struct Vector {
     /// As many as the operation has; the others are as the first.
     pub(crate) sources: [Operand; 3],
     pub(crate) n_sources: u8,
-    /// In the first bytes, as an element of the sources.
-    pub(crate) scalar: [u8; 4],
+    /// As an element of the sources.
+    pub(crate) scalar: Number,
     pub(crate) shape: Shape,
     /// Bytes from the first to the last of the destination, and of each source. They lie within the unified buffer.
     pub(crate) dst_len: u32,
     pub(crate) source_lens: [u32; 3],
+}
+
+/// A number, in the first bytes of these, or in a register of the scalar core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Number {
+    Known([u8; 4]),
+    Register(u32),
+}
+
+/// An element of a tensor, as the scalar core reaches it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Spot {
+    /// The byte in the unified buffer.
+    Local(u32),
+    /// The tensor in global memory, and the byte.
+    Global(u32, u64),
+}
+
+/// What the scalar core does to data.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scalar {
+    /// Reads an element into a register.
+    Load { from: Spot, dtype: DType, to: u32 },
+    /// Writes an element.
+    Store { value: Number, dtype: DType, to: Spot },
+    /// Computes with two numbers.
+    Compute { op: VectorOp, dtype: DType, a: Number, b: Number, to: u32 },
+}
+
+impl Scalar {
+    /// Cycles until the element is read or there, if it is one.
+    pub(crate) fn cycles(&self, unit: &ScalarUnit) -> f64 {
+        match self {
+            Scalar::Load { from: spot, .. } | Scalar::Store { to: spot, .. } => match spot {
+                Spot::Local(_) => unit.local_access,
+                Spot::Global(..) => unit.global_access,
+            },
+            Scalar::Compute { .. } => unit.issue,
+        }
+    }
 }
 
 /// Which elements a vector instruction works on.
@@ -305,12 +351,15 @@ impl Work<'_> {
             Work::Copy(copy) => Opcode::Copy(copy.route),
             Work::Vector(vector) => Opcode::Vector(vector.op),
             Work::Mmad(_) => Opcode::Mmad,
+            Work::Scalar(Scalar::Load { .. }) => Opcode::ScalarLoad,
+            Work::Scalar(Scalar::Store { .. }) => Opcode::ScalarStore,
+            Work::Scalar(Scalar::Compute { .. }) => Opcode::ScalarCompute,
         }
     }
 }
 
 impl Opcode {
-    /// The vendor's name of the instruction, as its traces have it.
+    /// The vendor's name of the instruction, as its traces have it; of what the scalar core does to data, what it is.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Opcode::Copy(Route::In(Space::Ub)) => "MOV_OUT_TO_UB",
@@ -321,6 +370,9 @@ impl Opcode {
             Opcode::Copy(Route::Fixpipe(_)) => "FIX_L0C_TO_OUT",
             Opcode::Vector(op) => op.name(),
             Opcode::Mmad => "MMAD",
+            Opcode::ScalarLoad => "SCALAR_LOAD",
+            Opcode::ScalarStore => "SCALAR_STORE",
+            Opcode::ScalarCompute => "SCALAR_COMPUTE",
         }
     }
 }

@@ -63,6 +63,7 @@ mod profile;
 mod queue;
 mod reduce;
 mod report;
+mod scalar;
 mod sim;
 mod tensor;
 mod vector;
@@ -84,6 +85,7 @@ pub use profile::{
 };
 pub use queue::{TBuf, TPipe, TQue, TQueBind};
 pub use report::{Hazards, Limit, QueueReport, TileReport, VectorReport};
+pub use scalar::{Elements, Scalar, Value};
 pub use sim::{
     CoreReport, GlobalMemory, Hazard, HazardKind, Party, PipeReport, Place, Run, TileSpan, Wait, Waits,
 };

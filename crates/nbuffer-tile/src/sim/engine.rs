@@ -19,7 +19,7 @@ use super::values::{self, Pending};
 use super::watcher::Who;
 use crate::chunk::Step;
 use crate::error::{ErrorKind, KernelError};
-use crate::instruction::Work;
+use crate::instruction::{Scalar, Work};
 use crate::launch::Launch;
 use crate::pipe::Pipe;
 use crate::profile::Profile;
@@ -163,7 +163,9 @@ impl<'a> Engine<'a> {
                 }
             }
             look = self.cores[index].issue(self.now, self.profile, &mut self.costs);
-            if look == Look::NONE {
+            if let Some(others) = self.scalar_next(index) {
+                look.add(others);
+            } else if look == Look::NONE {
                 return;
             }
         }
@@ -217,6 +219,7 @@ impl<'a> Engine<'a> {
                 self.keep(index, pipe, "BAR", number, start..start, None);
             }
             Step::BarrierAll => unreachable!("the scalar core keeps these"),
+            Step::Scalar(_) => unreachable!("the scalar core does these itself"),
             Step::Copy(..) | Step::Vector(_) | Step::Mmad(_) => {
                 let at_once = if pipe == Pipe::Mte2 { self.profile.copies.in_flight as usize } else { 1 };
                 if state.n_running >= at_once {
@@ -242,7 +245,7 @@ impl<'a> Engine<'a> {
         let core = &mut self.cores[index];
         let report = &mut core.report.pipes[pipe as usize];
         let state = &mut core.pipes[pipe as usize];
-        let Queued { issued, number, .. } = state.pop(now);
+        let Queued { issued, number, scalar, .. } = state.pop(now);
         if report.instructions == 0 {
             report.first = now;
             report.waits.add(Wait::Fill, now);
@@ -254,27 +257,16 @@ impl<'a> Engine<'a> {
         report.instructions += 1;
         let work = issued.work();
         let who = Who { pipe, opcode: work.opcode(), number, at: issued.instruction.at };
-        let (touches, n_touches) = values::touches(work);
-        let global = values::global_touch(work);
-        core.watcher.begin(who, &touches[..n_touches], global, &mut self.found);
-        if let Some((strip, writes)) = global {
-            core.footprint.add(who, writes, strip);
-        }
+        core.touch(who, work, &mut self.found);
         let result = match &core.memory {
-            Some(memory) => values::compute(work, memory, self.global),
+            Some(memory) => values::compute(work, scalar, memory, self.global),
             None => Pending::default(),
         };
-        let slot = state.running.iter().position(Option::is_none).unwrap_or_else(|| {
-            state.running.push(None);
-            state.running.len() - 1
-        });
+        let report = &mut core.report.pipes[pipe as usize];
+        let state = &mut core.pipes[pipe as usize];
         state.tiles += u64::from(std::mem::take(&mut state.begins_tile));
         let tile = state.tiles - 1;
-        if state.n_running == 0 {
-            state.changed = now;
-        }
-        state.n_running += 1;
-        let which = Which { core: index as u32, pipe, slot: slot as u16 };
+        let which = Which { core: index as u32, pipe, slot: state.free_slot() };
         match work {
             Work::Copy(copy) => {
                 report.bytes += copy.bytes();
@@ -294,9 +286,120 @@ impl<'a> Engine<'a> {
                 self.agenda.foresee(now + cost.cycles(), What::Over(which));
             }
             Work::Mmad(mmad) => self.agenda.foresee(now + mmad.cost(profile), What::Over(which)),
+            Work::Scalar(_) => unreachable!("the scalar core does these itself"),
         }
-        state.running[slot] = Some(Running { issued, number, start: now, tile, result });
+        state.begin(Running { issued, number, start: now, tile, result }, now);
         keep_hazards(&mut self.found, &mut self.hazards, &mut self.n_hazards);
+    }
+
+    /// What the scalar core does itself, if it stands at something like that, and can: the pipes that may go on because of that.
+    fn scalar_next(&mut self, index: usize) -> Option<Look> {
+        let flag_cycles = self.profile.scalar.flag;
+        let core = &mut self.cores[index];
+        let step = core.held.as_ref()?.instruction.step;
+        let number = core.report.instructions;
+        let is_writing = core.pipes[Pipe::S as usize].n_running > 0;
+        match step {
+            Step::Set(event, id) if event.from == Pipe::S => {
+                if is_writing {
+                    return None;
+                }
+                let start = core.scalar.max(core.pipes[Pipe::S as usize].changed);
+                core.scalar = start + flag_cycles;
+                core.report.pipes[Pipe::S as usize].flags += 1;
+                let clock = core.watcher.set(Pipe::S);
+                core.flags.set((event, id), core.scalar, clock, number);
+                core.held = None;
+                self.keep(index, Pipe::S, "SET_FLAG", number, start..start + flag_cycles, None);
+                Some(Look::at(event.to))
+            }
+            Step::Wait(event, id) if event.to == Pipe::S => {
+                let flag = core.flags.take((event, id))?;
+                let start = core.scalar.max(flag.at);
+                core.scalar = start + flag_cycles;
+                core.report.pipes[Pipe::S as usize].flags += 1;
+                core.watcher.waited(Pipe::S, &flag.clock);
+                core.held = None;
+                let when = start..start + flag_cycles;
+                self.keep(index, Pipe::S, "WAIT_FLAG", number, when, Some(flag.set_by));
+                Some(Look::NONE)
+            }
+            Step::Scalar(_) => {
+                let at = core.scalar;
+                if at > self.now {
+                    self.wake(index, Pipe::S, at);
+                    return None;
+                }
+                self.scalar_work(index, is_writing)
+            }
+            _ => None,
+        }
+    }
+
+    /// The scalar core reads, computes or writes.
+    fn scalar_work(&mut self, index: usize, is_writing: bool) -> Option<Look> {
+        let (now, unit) = (self.now, &self.profile.scalar);
+        let core = &mut self.cores[index];
+        let issued = core.held.take()?;
+        let work = issued.work();
+        let Work::Scalar(scalar) = work else { unreachable!("it is the scalar core's own") };
+        // What it writes itself it reads as written.
+        if is_writing && matches!(scalar, Scalar::Load { .. }) {
+            core.held = Some(issued);
+            return None;
+        }
+        core.scalar = core.scalar.max(now);
+        let number = core.report.instructions;
+        let who = Who { pipe: Pipe::S, opcode: work.opcode(), number, at: issued.instruction.at };
+        core.touch(who, work, &mut self.found);
+        let cycles = scalar.cycles(unit);
+        let report = &mut core.report.pipes[Pipe::S as usize];
+        report.instructions += 1;
+        match *scalar {
+            Scalar::Load { to, .. } => {
+                if let Some(memory) = &core.memory {
+                    let Pending(value) = values::compute(work, [0; 4], memory, self.global);
+                    core.registers.set(to, &value);
+                }
+                core.run_for(cycles);
+            }
+            Scalar::Compute { op, dtype, a, b, to } => {
+                let value = core.registers.computed(op, dtype, a, b);
+                core.registers.set(to, &value);
+                core.run_for(cycles);
+            }
+            Scalar::Store { value, .. } => {
+                let result = Pending(core.registers.of(value).to_vec());
+                core.run_for(unit.issue);
+                let state = &mut core.pipes[Pipe::S as usize];
+                let running = Running { issued, number, start: now, tile: 0, result };
+                let slot = state.begin(running, now);
+                let which = Which { core: index as u32, pipe: Pipe::S, slot };
+                self.agenda.foresee(now + cycles, What::Over(which));
+                keep_hazards(&mut self.found, &mut self.hazards, &mut self.n_hazards);
+                return Some(Look::NONE);
+            }
+        }
+        let end = core.scalar;
+        core.report.pipes[Pipe::S as usize].last = end;
+        core.report.end = core.report.end.max(end);
+        keep_hazards(&mut self.found, &mut self.hazards, &mut self.n_hazards);
+        if self.spans.is_on() {
+            let (name, line) = (who.opcode.name(), who.at.line());
+            let (pipe, tile, set_by) = (Pipe::S, None, None);
+            self.spans.keep(TileSpan {
+                core: index,
+                pipe,
+                name,
+                number,
+                tile,
+                start: now,
+                end,
+                line,
+                set_by,
+            });
+        }
+        Some(Look::NONE)
     }
 
     /// An instruction ends: what it wrote is there.
@@ -308,11 +411,12 @@ impl<'a> Engine<'a> {
         state.n_running -= 1;
         let report = &mut core.report.pipes[pipe as usize];
         if state.n_running == 0 {
-            report.busy += now - state.changed;
+            // The scalar core goes on while it writes.
+            report.busy += if pipe == Pipe::S { 0.0 } else { now - state.changed };
             state.changed = now;
         }
         report.last = now;
-        core.report.end = now;
+        core.report.end = core.report.end.max(now);
         let Running { issued, number, start, tile, result } = running;
         if let Some(memory) = &mut core.memory {
             values::store(issued.work(), result, memory, self.global);

@@ -4,6 +4,7 @@ use std::rc::Rc;
 use std::sync::mpsc::Receiver;
 
 use super::cost::{VectorCost, VectorCosts};
+use super::scalar::Registers;
 use crate::chunk::{Chunk, Instruction, Step};
 use crate::instruction::Work;
 use crate::profile::Profile;
@@ -26,6 +27,14 @@ impl Issued {
     /// What it works on; only of what is work.
     pub(super) fn work(&self) -> Work<'_> {
         self.loaded.chunk.work(self.instruction.step)
+    }
+
+    /// The number that it is given, if it is a vector instruction.
+    pub(super) fn scalar(&self, registers: &Registers) -> [u8; 4] {
+        match self.instruction.step {
+            Step::Vector(index) => registers.of(self.loaded.chunk.vectors[usize::from(index)].scalar),
+            _ => [0; 4],
+        }
     }
 
     /// What it costs, if it is a vector instruction.

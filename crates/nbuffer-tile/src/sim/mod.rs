@@ -12,6 +12,7 @@ mod hazard;
 mod matrix;
 mod memory;
 mod pipe_state;
+mod scalar;
 mod sharing;
 mod spans;
 mod stats;

@@ -23,6 +23,11 @@ impl Strip {
         Some(if copy.blocks > 1 { strip.flat() } else { Strip { stride: 0, ..strip } })
     }
 
+    /// A single piece.
+    pub(super) fn piece(tensor: u32, start: u64, len: u64) -> Strip {
+        Strip { tensor, start, len, stride: 0, count: 1 }
+    }
+
     pub(super) fn end(&self) -> u64 {
         self.start + (self.count - 1) * self.stride + self.len
     }

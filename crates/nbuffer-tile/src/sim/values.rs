@@ -3,13 +3,13 @@
 use super::memory::{CoreMemory, GlobalMemory};
 use super::strip::Strip;
 use super::watcher::Touch;
-use super::{copying, matrix, vector};
-use crate::instruction::{Route, Work};
+use super::{copying, matrix, scalar, vector};
+use crate::instruction::{Route, Scalar, Spot, Work};
 use crate::position::Space;
 
 /// What an instruction will write when it ends: elements, or bytes of a copy, one after the other.
 #[derive(Debug, Default)]
-pub(super) struct Pending(Vec<u8>);
+pub(super) struct Pending(pub(super) Vec<u8>);
 
 /// The most operands that lie in a core's memories.
 pub(super) const OPERANDS: usize = 4;
@@ -44,6 +44,13 @@ pub(super) fn touches(work: Work<'_>) -> ([Touch; OPERANDS], usize) {
                 add(Space::Ub, vector.sources[index].address, vector.source_lens[index].into(), false);
             }
         }
+        Work::Scalar(Scalar::Load { from: Spot::Local(address), dtype, .. }) => {
+            add(Space::Ub, *address, dtype.size().into(), false);
+        }
+        Work::Scalar(Scalar::Store { to: Spot::Local(address), dtype, .. }) => {
+            add(Space::Ub, *address, dtype.size().into(), true);
+        }
+        Work::Scalar(_) => {}
         Work::Mmad(mmad) => {
             let [a, b, c] = mmad.extents().map(u64::from);
             add(Space::L0c, mmad.c, c, true);
@@ -56,20 +63,37 @@ pub(super) fn touches(work: Work<'_>) -> ([Touch; OPERANDS], usize) {
 
 /// What an instruction touches of global memory, and whether it writes it.
 pub(super) fn global_touch(work: Work<'_>) -> Option<(Strip, bool)> {
-    let Work::Copy(copy) = work else { return None };
-    let writes = match copy.route {
-        Route::In(_) => false,
-        Route::Out | Route::Fixpipe(_) => true,
-        Route::Load(_) => return None,
-    };
-    Some((Strip::of(copy)?, writes))
+    match work {
+        Work::Copy(copy) => {
+            let writes = match copy.route {
+                Route::In(_) => false,
+                Route::Out | Route::Fixpipe(_) => true,
+                Route::Load(_) => return None,
+            };
+            Some((Strip::of(copy)?, writes))
+        }
+        Work::Scalar(Scalar::Load { from: Spot::Global(tensor, at), dtype, .. }) => {
+            Some((Strip::piece(*tensor, *at, dtype.size().into()), false))
+        }
+        Work::Scalar(Scalar::Store { to: Spot::Global(tensor, at), dtype, .. }) => {
+            Some((Strip::piece(*tensor, *at, dtype.size().into()), true))
+        }
+        _ => None,
+    }
 }
 
-/// Reads an instruction's sources and computes what it will write.
-pub(super) fn compute(work: Work<'_>, memory: &CoreMemory, global: &GlobalMemory) -> Pending {
+/// Reads an instruction's sources and computes what it will write. `scalar` is the number that it was given.
+pub(super) fn compute(
+    work: Work<'_>,
+    scalar: [u8; 4],
+    memory: &CoreMemory,
+    global: &GlobalMemory,
+) -> Pending {
     Pending(match work {
         Work::Copy(copy) => copying::read(copy, memory, global),
-        Work::Vector(vector) => vector::compute(vector, memory.of(Space::Ub)),
+        Work::Vector(vector) => vector::compute(vector, scalar, memory.of(Space::Ub)),
+        Work::Scalar(Scalar::Load { from, dtype, .. }) => scalar::load(*from, *dtype, memory, global),
+        Work::Scalar(_) => scalar.to_vec(),
         Work::Mmad(mmad) => matrix::multiply(mmad, memory),
     })
 }
@@ -84,6 +108,8 @@ pub(super) fn store(
     match work {
         Work::Copy(copy) => copying::write(copy, &bytes, memory, global),
         Work::Vector(vector) => vector::store(vector, &bytes, memory.of_mut(Space::Ub)),
+        Work::Scalar(Scalar::Store { to, dtype, .. }) => scalar::store(*to, *dtype, &bytes, memory, global),
+        Work::Scalar(_) => {}
         Work::Mmad(mmad) => {
             memory.of_mut(Space::L0c)[mmad.c as usize..][..bytes.len()].copy_from_slice(&bytes)
         }

@@ -58,6 +58,13 @@ impl Access {
     pub(super) fn succeeds(&self, other: &Access) -> bool {
         (self.who.pipe, self.writes) == (other.who.pipe, other.writes)
     }
+
+    /// Whether it is over when another instruction begins, whose pipe knows this much. What the scalar core reads it has before it
+    /// issues anything more.
+    fn is_before(&self, who: &Who, known: &Clock) -> bool {
+        known[self.who.pipe as usize] >= self.own
+            || self.who.pipe == Pipe::S && !self.writes && self.who.number < who.number
+    }
 }
 
 impl Who {
@@ -147,7 +154,7 @@ impl Watcher {
             let now = Access { who, writes, own };
             let first = found.len();
             self.touched[space as usize].look(operand, start..end, |bytes, before| {
-                if (before.writes || writes) && known[before.who.pipe as usize] < before.own {
+                if (before.writes || writes) && !before.is_before(&who, known) {
                     let bytes = bytes.start.into()..bytes.end.into();
                     add(found, first, hazard(core, Place::Local(space), bytes, before, &now));
                 }
@@ -155,7 +162,7 @@ impl Watcher {
         }
         for (operand, touch) in touches.iter().enumerate() {
             let Touch { space, start, end, writes } = *touch;
-            let is_ordered = |before: &Access| known[before.who.pipe as usize] >= before.own;
+            let is_ordered = |before: &Access| before.is_before(&who, known);
             self.touched[space as usize].keep(operand, start..end, Access { who, writes, own }, is_ordered);
         }
         if let Some((strip, writes)) = global {
@@ -170,7 +177,7 @@ impl Watcher {
         let (core, first) = (self.core, found.len());
         let known = &self.clocks[pipe];
         self.global.look(&strip, |(start, end), before| {
-            if (before.writes || access.writes) && known[before.who.pipe as usize] < before.own {
+            if (before.writes || access.writes) && !before.is_before(&access.who, known) {
                 add(found, first, hazard(core, Place::Global(strip.tensor), start..end, before, &access));
             }
         });
@@ -249,7 +256,7 @@ mod tests {
 
     impl Kept {
         fn is_ordered_before(&self, other: &Kept) -> bool {
-            other.known[self.access.who.pipe as usize] >= self.access.own
+            self.access.is_before(&other.access.who, &other.known)
         }
 
         fn conflicts(&self, now: &Kept, byte: u32) -> bool {
