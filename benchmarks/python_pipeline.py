@@ -266,7 +266,10 @@ def main() -> None:
                     f"| {min(line):.0f}-{max(line):.0f} | {middle[1] / middle[0]:.3f} | {share} |"
                 )
             page.append("\n## What the copies of `ModelInstance.run` cost\n")
-            page.append("One in, before anything else happens, and one out; beside a call with 4 B each way, on `cpu`.\n")
+            page.append(
+                "One in, before anything else happens, and one out, on `cpu`; beside a call with 4 B each way. The model gives back its "
+                "input, and its own copy is in these times too.\n"
+            )
             page.append("| bytes each way | µs a call more |\n|--:|--:|")
             for size in (150_528, 602_112, 1_720_320):
                 page.append(f"| {size} | {copy_us(size, 200):.1f} |")
