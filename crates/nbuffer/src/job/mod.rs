@@ -17,7 +17,7 @@ use nbuffer_runtime::{
 };
 
 pub use self::error::JobError;
-pub use self::running::{Cause, Failure, Finished, Running};
+pub use self::running::{Cause, Failure, Finished, Record, Running};
 use crate::batch::{Batched, ItemStages, OnTheWay};
 use crate::double_buffer::probe;
 use crate::files::FileStages;
