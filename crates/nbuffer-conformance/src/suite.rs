@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::{CASES, Case, Problem, Runner, Sizes};
 
@@ -44,6 +45,9 @@ impl Column {
         all.map(|(case, outcome)| format!("{}, {}: {outcome:?}", self.name, case.name)).collect()
     }
 }
+
+/// How long threads that nobody waits for may take to end.
+const REST_WITHIN: Duration = Duration::from_secs(5);
 
 /// Devices of a kind share cores and real time, so one case runs at a time, also where a test runner has threads.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
@@ -93,13 +97,24 @@ pub fn run_case(case: &Case, runner: &Arc<Runner>, sizes: &Sizes) -> Result<(), 
     thread::spawn(move || {
         let result = catch_unwind(AssertUnwindSafe(|| {
             run(&runner, &sizes)?;
-            runner.at_rest.as_ref().map_or(Ok(()), |at_rest| at_rest())
+            runner.at_rest.as_ref().map_or(Ok(()), |at_rest| comes_to_rest(at_rest))
         }));
         // Nobody listens any more when it took too long.
         let _ = tell.send(result.unwrap_or_else(|panic| Err(format!("panicked: {}", said(&*panic)).into())));
     });
     told.recv_timeout(sizes.patience)
         .unwrap_or_else(|_| Err(format!("did not end within {:?}", sizes.patience).into()))
+}
+
+/// Asks until the answer is good. A pipeline that has ended does not wait for its threads, so what they hold goes a moment later.
+fn comes_to_rest(at_rest: impl Fn() -> Result<(), Problem>) -> Result<(), Problem> {
+    let asked = Instant::now();
+    loop {
+        match at_rest() {
+            Err(_) if asked.elapsed() < REST_WITHIN => thread::sleep(Duration::from_millis(1)),
+            answer => return answer,
+        }
+    }
 }
 
 fn said(panic: &(dyn std::any::Any + Send)) -> &str {
