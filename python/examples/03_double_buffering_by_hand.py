@@ -37,6 +37,11 @@ def frame(number: int) -> np.ndarray:
     return np.full(info.shape, number % 100, np.int8)
 
 
+def read(number: int, outputs: list[np.ndarray]) -> bytes:
+    """What is done with a result: anything that looks at all of it."""
+    return outputs[0].tobytes()
+
+
 def by_hand() -> Iterator[tuple[int, list[np.ndarray]]]:
     cores = context.list_devices()[0].subdevice_count
     workers = []
@@ -81,9 +86,9 @@ def by_hand() -> Iterator[tuple[int, list[np.ndarray]]]:
         worker.join()
 
 
-def timed(results: Iterator[tuple[int, list[np.ndarray]]]) -> tuple[list[tuple[int, bytes]], float]:
+def timed(results: Iterator[tuple[int, bytes]]) -> tuple[list[tuple[int, bytes]], float]:
     start = time.perf_counter()
-    seen = [(number, outputs[0].tobytes()) for number, outputs in results]
+    seen = list(results)
     return seen, count / (time.perf_counter() - start)
 
 
@@ -91,9 +96,11 @@ with nbuffer.Context(device) as context:
     model = context.load_model(model_path / "model.json")
     [info] = model.inputs()
     shapes = [output.shape for output in model.outputs()]
-    hand, hand_rate = timed(by_hand())
+    hand, hand_rate = timed((number, read(number, outputs)) for number, outputs in by_hand())
 
-pipeline = nbuffer.Pipeline(model_path, preprocess=frame, outputs="raw", double_buffer=True, device=device)
+pipeline = nbuffer.Pipeline(
+    model_path, preprocess=frame, postprocess=read, outputs="raw", double_buffer=True, device=device
+)
 line, line_rate = timed(pipeline.run(range(count)))
 
 assert hand == line and [number for number, _ in line] == list(range(count))

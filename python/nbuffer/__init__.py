@@ -16,7 +16,7 @@ from nbuffer._native import (
 )
 from nbuffer._errors import ItemCancelled, ItemDropped, ItemError, StreamError
 from nbuffer._pipeline import ImagePreprocess, Pipeline
-from nbuffer._plan import Plan, plan, simulate
+from nbuffer._plan import Plan, Setting, plan, simulate
 from nbuffer._report import Report
 from nbuffer.devices import BoardType, DeviceInfo, ModelProperties
 from nbuffer.tensors import depad, depad_dequantize, dequantize, pad, quantize, quantize_pad
@@ -37,6 +37,7 @@ __all__ = [
     "Pipeline",
     "Plan",
     "Report",
+    "Setting",
     "StreamError",
     "TensorInfo",
     "__version__",

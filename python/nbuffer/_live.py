@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
 from nbuffer import _native
 from nbuffer._errors import ItemCancelled, ItemDropped
 from nbuffer._report import Report
-from nbuffer._stream import Finished, Last, finished, next_in_thread, open_streams
+from nbuffer._stream import Ended, Finished, Last, finished, next_in_thread, open_streams
 
 # Results that wait for who reads them: more would be older than they need be.
 AHEAD = 1
@@ -33,9 +35,16 @@ class _Submission:
 class Live:
     """A stream of submitted items. A thread takes what has ended, and tells each future."""
 
-    def __init__(self, running: _native.Running, on_error: str, last: Last) -> None:
+    def __init__(
+        self,
+        running: _native.Running,
+        on_error: str,
+        on_drop: Callable[[ItemDropped], object] | None,
+        last: Last,
+    ) -> None:
         self._running = running
         self._on_error = on_error
+        self._on_drop = on_drop
         self._last = last
         self._lock = threading.Condition()
         self._submitted: set[_Submission] = set()
@@ -44,7 +53,7 @@ class Live:
         self._has_reader = False
         self._is_ended = False
         self._closing = False
-        self._report: Report | None = None
+        self._ended: Ended | None = None
         self._thread = threading.Thread(target=self._collect, name="nbuffer-results", daemon=True)
         open_streams.add(self)
         self._thread.start()
@@ -52,6 +61,10 @@ class Live:
     @property
     def is_closed(self) -> bool:
         return self._closing
+
+    @property
+    def is_gone(self) -> bool:
+        return self._ended is not None
 
     def submit(self, item: Any, tag: Any, timeout: float | None) -> Future[Any]:
         submission = _Submission(item, tag)
@@ -82,7 +95,19 @@ class Live:
         with self._lock:
             self._submitted.discard(dropped)
         why = "the item was dropped: the inbox was full, and by the overload policy it made room"
-        dropped.future.set_exception(ItemDropped(why, item=dropped.item, tag=dropped.tag, step="dropped"))
+        error = ItemDropped(why, item=dropped.item, tag=dropped.tag, step="dropped")
+        dropped.future.set_exception(error)
+        if self._on_drop is not None:
+            try:
+                self._on_drop(error)
+            except Exception:
+                # As with a future's own callbacks: the item that was submitted is on its way, and its future must be told.
+                logging.getLogger("nbuffer").exception("on_drop raised an exception")
+
+    @property
+    def dropped(self) -> int:
+        offered = self._running.offered()
+        return 0 if offered is None else offered[1]
 
     def _collect(self) -> None:
         while (result := self._running.next()) is not None:
@@ -90,17 +115,17 @@ class Live:
             submission: _Submission = done.token
             if done.error is not None:
                 done.error.tag = submission.tag
-            with self._lock:
-                self._submitted.discard(submission)
-                if self._has_reader:
-                    self._ahead.append(done)
-                    self._lock.notify_all()
             if done.error is None:
                 submission.future.set_result(done.value)
             else:
                 submission.future.set_exception(done.error)
-            del result, done, submission
             with self._lock:
+                self._submitted.discard(submission)
+                if self._has_reader:
+                    self._ahead.append(done)
+                    if len(self._ahead) == 1:
+                        self._lock.notify_all()
+                del result, done, submission
                 # What reads the results sets the pace: the pipeline's window fills up meanwhile.
                 while self._has_reader and len(self._ahead) > AHEAD and not self._closing:
                     self._lock.wait()
@@ -109,7 +134,9 @@ class Live:
     def _end(self) -> None:
         """Every item that was submitted has its end, also where the stream was cut short."""
         why = self._running.cut_short() or "the pipeline was closed before the item was done"
-        self._report = self._last.report = self._made()
+        native = self._running.report()
+        if native is not None:
+            self._ended = self._last.ended = Ended(native, self.dropped)
         self._running.close()
         with self._lock:
             left, self._submitted = self._submitted, set()
@@ -138,7 +165,8 @@ class Live:
             if not self._ahead:
                 return None
             done = self._ahead.popleft()
-            self._lock.notify_all()
+            if len(self._ahead) == AHEAD:
+                self._lock.notify_all()
             return done
 
     def leave(self) -> None:
@@ -163,15 +191,13 @@ class Live:
             while self._thread.is_alive():
                 self._thread.join(0.05)
 
-    def _made(self) -> Report | None:
-        report, offered = self._running.report(), self._running.offered()
-        return None if report is None else Report._of(report, dropped=offered[1] if offered else 0)
-
     @property
     def report(self) -> Report:
-        report = self._report or self._made()
-        assert report is not None, "a stream that is open has a report"
-        return report
+        native = self._running.report() if self._ended is None else None
+        if native is not None:
+            return Report._of(native, self.dropped)
+        assert self._ended is not None, "a stream leaves its report before it is gone"
+        return self._ended.report
 
 
 class Results:

@@ -15,13 +15,16 @@ __version__: str
 
 def main(argv: Sequence[str]) -> int: ...
 def alive() -> dict[str, int]:
-    """How many objects of this process hold something, by class name: for finding leaks."""
+    """How many objects of this process hold something, by class name, and how many streams run: for finding leaks."""
 
 # Tensors
 
 @final
 class TensorInfo:
-    """What a tensor is: padded shape, element type, name, padding and quantisation."""
+    """What a tensor is: padded shape, element type (int8 unless given), name, padding and quantisation.
+
+    `padding` is `(before, after)` for each dimension, counted in `shape`. A real number `x` is stored as `x / scale + zero_point`.
+    """
 
     def __new__(
         cls,
@@ -33,21 +36,29 @@ class TensorInfo:
         zero_point: int = 0,
     ) -> Self: ...
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def shape(self) -> tuple[int, ...]:
+        """The padded shape."""
     @property
-    def dtype(self) -> np.dtype[Any]: ...
+    def dtype(self) -> np.dtype[Any]:
+        """The element type."""
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name; may be empty."""
     @property
-    def padding(self) -> list[tuple[int, int]]: ...
+    def padding(self) -> list[tuple[int, int]]:
+        """`(before, after)` for each dimension."""
     @property
-    def scale(self) -> float: ...
+    def scale(self) -> float:
+        """The real-number step between two neighbouring integers."""
     @property
-    def zero_point(self) -> int: ...
+    def zero_point(self) -> int:
+        """The integer that stands for 0.0; may lie outside int8."""
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Bytes of the padded tensor."""
     @property
-    def unpadded_shape(self) -> tuple[int, ...]: ...
+    def unpadded_shape(self) -> tuple[int, ...]:
+        """The shape of the data without its padding."""
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
@@ -58,12 +69,12 @@ class TensorInfo:
 def quantize(
     x: npt.NDArray[np.float32], info: TensorInfo, *, out: npt.NDArray[np.int8] | None = None
 ) -> npt.NDArray[np.int8]:
-    """Quantises reals, without padding."""
+    """Quantises reals: `clip(round(x / scale + zero_point), -128, 127)`, ties to even. Without padding."""
 
 def pad(
     q: npt.NDArray[np.int8], info: TensorInfo, *, out: npt.NDArray[np.int8] | None = None
 ) -> npt.NDArray[np.int8]:
-    """Puts integers into a padded tensor."""
+    """Puts integers into a padded tensor, whose padding becomes the zero point, clamped to int8."""
 
 def quantize_pad(
     x: npt.NDArray[np.float32], info: TensorInfo, *, out: npt.NDArray[np.int8] | None = None
@@ -78,7 +89,7 @@ def depad(
 def dequantize(
     q: npt.NDArray[np.int8], info: TensorInfo, *, out: npt.NDArray[np.float32] | None = None
 ) -> npt.NDArray[np.float32]:
-    """Turns integers back into reals, without padding."""
+    """Turns integers back into reals: `(q - zero_point) * scale`. Without padding."""
 
 def depad_dequantize(
     q: npt.NDArray[np.int8], info: TensorInfo, *, out: npt.NDArray[np.float32] | None = None
@@ -101,7 +112,13 @@ class Object:
     def __exit__(self, *_exception: type[BaseException] | BaseException | TracebackType | None) -> None: ...
 
 class Context(Object):
-    """Owner of devices, Connections and Models."""
+    """Owner of devices, Connections and Models; released with the last object of it at the latest.
+
+    `devices` are names such as `"cpu"` or `"sim:metis"`; by default those of `NBUFFER_DEVICE`, separated by commas, else `cpu`. A
+    name that occurs twice is two devices. `engine`, `"rten"` or `"ort"`, computes values where a device is simulated or is this
+    machine; by default that of `NBUFFER_ENGINE`, else `rten`. With `among_processes` cores are reserved against other
+    processes too. With `poison` the first two results of a double-buffered instance are 0xa5 in every byte, not the zero point.
+    """
 
     def __new__(
         cls,
@@ -111,34 +128,54 @@ class Context(Object):
         among_processes: bool = False,
         poison: bool = False,
     ) -> Self: ...
-    def list_devices(self) -> list[DeviceInfo]: ...
+    def list_devices(self) -> list[DeviceInfo]:
+        """The devices, and who uses them now."""
     def device_connect(
         self,
         device: int | str | DeviceInfo | None = None,
         num_sub_devices: int = 1,
         **kwargs: int | bool | str,
-    ) -> Connection: ...
-    def load_model(self, path: str | os.PathLike[str]) -> Model: ...
+    ) -> Connection:
+        """Reserves `num_sub_devices` cores of a device until the Connection is released.
+
+        `device` is a place in `list_devices`, a name, a `DeviceInfo`, or `None` for the first device with enough free cores. Raises
+        `InvalidArgument` for more cores than it has, and `DeviceInUse` for more than are free.
+        """
+    def load_model(self, path: str | os.PathLike[str]) -> Model:
+        """Reads a model: a `model.json`, its folder, or a plain `.onnx` file."""
     def configure_device(
         self, device: int | str | DeviceInfo | None, **kwargs: int | bool | str
-    ) -> bool: ...
-    def device_ready(self, device: int | str | DeviceInfo | None) -> bool: ...
+    ) -> bool:
+        """Configures a device by the vendor's keys. True when that is complete, as it always is here; the values are checked and
+        kept, and change no device's speed.
+        """
+    def device_ready(self, device: int | str | DeviceInfo | None) -> bool:
+        """Whether a device is ready."""
     def read_device_configuration(
         self, device: int | str | DeviceInfo | None
-    ) -> dict[str, str]: ...
+    ) -> dict[str, str]:
+        """The configuration of a device, by the vendor's keys."""
 
 @final
 class Connection(Object):
     """Cores of one device that nobody else has until this is released."""
 
-    def load_model_instance(self, model: Model, **kwargs: int | bool | str) -> ModelInstance: ...
+    def load_model_instance(self, model: Model, **kwargs: int | bool | str) -> ModelInstance:
+        """Puts a model on the device, on as many cores of the Connection as its batch takes. Several instances share them.
+
+        Keywords are the vendor's properties. `double_buffer=True` overlaps transfer and compute: call k then writes the result of
+        call k - 2. `num_sub_devices` and `aipu_cores` are checked and change nothing. What this device cannot do, such as
+        `input_dmabuf`, raises `NotImplemented`; a keyword that is unknown raises `InvalidArgument`.
+        """
 
 @final
 class Model(Object):
     """A model in host memory."""
 
-    def inputs(self) -> list[TensorInfo]: ...
-    def outputs(self) -> list[TensorInfo]: ...
+    def inputs(self) -> list[TensorInfo]:
+        """Its inputs, in the order of `ModelInstance.run`."""
+    def outputs(self) -> list[TensorInfo]:
+        """Its outputs, in the order of `ModelInstance.run`."""
     @property
     def properties(self) -> ModelProperties:
         """`preamble_graph`, `postamble_graph` and `input_tensor_layout`, as keys and as attributes."""
@@ -152,12 +189,24 @@ class ModelInstance(Object):
         inputs: list[npt.NDArray[Any]] | tuple[npt.NDArray[Any], ...],
         outputs: list[npt.NDArray[Any]] | tuple[npt.NDArray[Any], ...],
     ) -> None:
-        """One call: reads `inputs`, blocks until the device is done, and writes `outputs`."""
+        """One call: reads `inputs`, blocks until the device is done, and writes `outputs`. Other threads go on meanwhile.
 
-    def inputs(self) -> list[TensorInfo]: ...
-    def outputs(self) -> list[TensorInfo]: ...
+        An array for each tensor, in the model's order: C-contiguous, of the tensor's element type and, in bytes, of the padded
+        tensor's size; shapes are not looked at. Each byte is copied once on its way: inputs into memory that the device reaches,
+        before anything else happens, so that they are the caller's again when this returns; outputs from there into `outputs`.
+        With double buffering `outputs` get the result of two calls before, and in the first two calls the zero point.
+
+        Raises `InvalidArgument` for arrays that do not fit, and `Error` when the call fails, when another thread is in it, or when the
+        instance has been released. `outputs` are as they were then, and the next call goes on as if this one had not been made.
+        """
+
+    def inputs(self) -> list[TensorInfo]:
+        """Inputs of one call."""
+    def outputs(self) -> list[TensorInfo]:
+        """Outputs of one call."""
     @property
-    def lag(self) -> int: ...
+    def lag(self) -> int:
+        """By how many calls results come late: 0, or 2 with double buffering."""
 
 # Pipelines
 

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from nbuffer import _defaults, _native
+from nbuffer._errors import ItemDropped
 from nbuffer._live import Live, Results
 from nbuffer._report import Report
 from nbuffer._stream import Last, Run
@@ -99,13 +100,26 @@ class Pipeline:
     `postprocess(item, outputs)` makes the result of an item; without it the result is `outputs`: a list with an array for
     each output, as real numbers without padding, or with `outputs="raw"` as the device gave them.
 
-    Callables run on `host_threads` threads, several items at once. What they raise costs the item alone: it is an
-    `ItemError` that carries the item, raised in its place or, with `on_error="value"`, given as its result.
+    Callables run on several threads at once. What they raise costs the item alone: it is an `ItemError` that carries the
+    item, raised in its place or given as its result.
 
-    `model` is a directory, a file, or a loaded `Model`. `device` and `engine` are those of `NBUFFER_DEVICE` and
-    `NBUFFER_ENGINE`, else `cpu` and `rten`. `buffers`, `double_buffer` and `host_threads` are chosen by nbuffer while the stream runs, unless given.
-    `latency_max` and `watchdog` are seconds. Under `overload`, items that are submitted and find `inbox` others waiting
-    wait too, or the oldest or newest one is dropped and told so.
+    | argument | |
+    |---|---|
+    | `model` | a directory, a file, or a loaded `Model` |
+    | `device` | a name, or several; those of `NBUFFER_DEVICE` unless given, else `cpu` |
+    | `engine` | what computes where a device is simulated or is this machine; that of `NBUFFER_ENGINE`, else `rten` |
+    | `cores` | cores of each device to use; as many as it has |
+    | `buffers`, `host_threads` | buffer sets of a lane, and threads for callables; chosen while the stream runs |
+    | `double_buffer` | transfer and compute overlap inside a lane; tried out before the stream begins |
+    | `latency_max` | seconds an item may take on average, from its take to its result; fewer buffers are used then |
+    | `watchdog` | seconds a device call may take until the device counts as lost; `None`: as long as it likes |
+    | `order` | results in the order of the items, or as they are completed |
+    | `on_error` | `"raise"` an item's error, which ends a `run`, or give it as the item's `"value"` |
+    | `overload`, `inbox` | a submitted item that finds `inbox` others waiting waits too, or one is dropped: the oldest or this one |
+    | `on_drop` | called with the `ItemDropped` of each, at once, on the thread that submits |
+
+    Wrong arguments are a `TypeError` or `ValueError`, a model that cannot be read an `OSError`, and what the device cannot do a
+    `RuntimeError`.
     """
 
     def __init__(
@@ -127,6 +141,7 @@ class Pipeline:
         outputs: Literal["float", "raw"] = "float",
         overload: Literal["wait", "drop-oldest", "drop-newest"] = "wait",
         inbox: int = 16,
+        on_drop: Callable[[ItemDropped], object] | None = None,
     ) -> None:
         _one_of("order", order, ("in-order", "completed"))
         _one_of("on_error", on_error, ("raise", "value"))
@@ -134,6 +149,8 @@ class Pipeline:
         _one_of("overload", overload, ("wait", "drop-oldest", "drop-newest"))
         if postprocess is not None and not callable(postprocess):
             raise TypeError(f"postprocess is {postprocess!r}: a callable of (item, outputs) is expected")
+        if on_drop is not None and not callable(on_drop):
+            raise TypeError(f"on_drop is {on_drop!r}: a callable of (ItemDropped) is expected")
         if isinstance(inbox, bool) or not isinstance(inbox, int):
             raise TypeError(f"inbox is {inbox!r}: a whole number is expected")
         engine_name, library = _defaults.engine(engine)
@@ -153,6 +170,7 @@ class Pipeline:
         )
         self._native = _native.Pipeline(options, _preprocess(preprocess), postprocess)
         self._on_error = on_error
+        self._on_drop = on_drop
         self._overload = overload
         self._inbox = inbox
         # A stream ends when its iterator is dropped: the pipeline does not keep it.
@@ -193,7 +211,7 @@ class Pipeline:
         `finish` or `close`. Where no tag was given it is the item itself. `async for` works too.
 
         Call it before the first item is submitted. While there is such an iterator nothing outruns it: if it is slow,
-        items wait at the inbox. Dropped items are told by their futures alone.
+        items wait at the inbox. Dropped items are not among them: `on_drop` sees each, `dropped` counts them.
         """
         return self._submitted().results()
 
@@ -214,12 +232,20 @@ class Pipeline:
     @property
     def report(self) -> Report:
         """How the last stream went, or goes."""
-        running = self._running() or self._live
-        if running is not None and not running.is_closed:
-            return running.report
-        if self._last.report is None:
+        run, live = self._running(), self._live
+        if run is not None:
+            return run.report
+        if live is not None and not live.is_gone:
+            return live.report
+        if self._last.ended is None:
             raise RuntimeError("this pipeline has run nothing yet")
-        return self._last.report
+        return self._last.ended.report
+
+    @property
+    def dropped(self) -> int:
+        """How many submitted items have been dropped so far, by the `overload` policy, since the first `submit` or
+        `results` (after `close`: since the next one). Cheap enough to ask for at every item."""
+        return 0 if self._live is None else self._live.dropped
 
     def __enter__(self) -> Pipeline:
         return self
@@ -244,7 +270,8 @@ class Pipeline:
             raise RuntimeError("this pipeline runs a stream: take its results to the end, or close it")
         with self._opening:
             if self._live is None or self._live.is_closed:
-                self._live = Live(self._native.live(self._inbox, self._overload), self._on_error, self._last)
+                running = self._native.live(self._inbox, self._overload)
+                self._live = Live(running, self._on_error, self._on_drop, self._last)
             return self._live
 
 

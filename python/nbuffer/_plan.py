@@ -10,13 +10,14 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from nbuffer import _native
 from nbuffer._report import Buffers, Report, _pick
 
 if TYPE_CHECKING:
     import pandas as _pandas  # type: ignore[import-not-found,import-untyped,unused-ignore]
+    from typing_extensions import Unpack
 
 Time = float | str
 """Seconds, or a text with a unit: `0.004` or `"4ms"`."""
@@ -28,7 +29,7 @@ Sets = int | str
 class Plan:
     """What stage times allow: the smallest period, what limits it, and how many buffer sets and host threads are enough.
 
-    Times are seconds. `slack` says by how much of the period each other resource could take longer. `summary` has all of
+    Times are seconds, rates a second. `device_busy` and `cores_busy` are shares of the period. `slack` says by how much of the period each other resource could take longer. `summary` has all of
     it, in the format of `nbuffer plan --json`.
     """
 
@@ -89,45 +90,82 @@ class Plan:
         return pandas.DataFrame([row])
 
 
+class Setting(TypedDict, total=False):
+    """What a plan or a simulation is of, as keywords: the flags of `nbuffer plan`. What is not given is taken from the run,
+    or is as said here.
+
+    A time is seconds, or a text with a unit such as `"4ms"`; bytes are a number or a text such as `"1.5MiB"`.
+    """
+
+    ip: Time
+    """Preprocess, on a host thread. This and the four below: 0 where there are any others."""
+    w: Time
+    """Write: from the host to the device."""
+    k: Time
+    """Kernel."""
+    r: Time
+    """Read: from the device to the host."""
+    op: Time
+    """Postprocess, on a host thread."""
+    cv: float
+    """How much all these times vary: standard deviation over mean; 0. The five below: one of them alone."""
+    ip_cv: float
+    w_cv: float
+    k_cv: float
+    r_cv: float
+    op_cv: float
+    buffers: Sets
+    """Buffer sets of each lane, or inputs and outputs apart as `"4+3"`; as many as are advised. `simulate` takes `"auto"` too,
+    and chooses while the stream runs, as a run does."""
+    host_threads: Sets
+    """Threads for preprocess and postprocess, or for one each as `"3+1"`; as many as are enough."""
+    lanes: int
+    """Lanes, each with a compute unit and buffer sets of its own; 1."""
+    overlap: Literal["queued", "blocking", "double-buffer"]
+    """Write, kernel and read of a lane: engines with queues, one after the other in a call, or all three in a call for three
+    items; queued."""
+    layout: Literal["joint", "split"]
+    """Buffer sets that travel whole, or inputs and outputs recycled apart; joint."""
+    link: Literal["full", "half"]
+    """Whether the two directions of a link share one channel (half); full."""
+    links: Literal["one", "per-lane"]
+    """One link for all lanes, or one for each; one."""
+    launch_overhead: Time
+    """What a launch costs that no queue hides; 0."""
+    call: Time
+    """What a call takes in all on a lane that blocks, if more than its stages."""
+    source_interval: Time
+    """Time between two items of the source; it always has one ready."""
+    bytes_in: int | str
+    """Input bytes of one buffer set."""
+    bytes_out: int | str
+    """Output bytes of one buffer set."""
+    memory_host: int | str
+    """Host memory for buffer sets; no limit."""
+    memory_device: int | str
+    """Device memory for buffer sets; no limit."""
+    latency_max: Time
+    """How long an item may stay, waiting included; no limit."""
+
+
 def plan(
-    run: Report | str | os.PathLike[str] | None = None,
-    *,
-    items: int | None = None,
-    ip: Time | None = None,
-    w: Time | None = None,
-    k: Time | None = None,
-    r: Time | None = None,
-    op: Time | None = None,
-    cv: float | None = None,
-    ip_cv: float | None = None,
-    w_cv: float | None = None,
-    k_cv: float | None = None,
-    r_cv: float | None = None,
-    op_cv: float | None = None,
-    buffers: Sets | None = None,
-    host_threads: Sets | None = None,
-    lanes: int | None = None,
-    overlap: Literal["queued", "blocking", "double-buffer"] | None = None,
-    layout: Literal["joint", "split"] | None = None,
-    link: Literal["full", "half"] | None = None,
-    links: Literal["one", "per-lane"] | None = None,
-    launch_overhead: Time | None = None,
-    call: Time | None = None,
-    source_interval: Time | None = None,
-    bytes_in: int | str | None = None,
-    bytes_out: int | str | None = None,
-    memory_host: int | str | None = None,
-    memory_device: int | str | None = None,
-    latency_max: Time | None = None,
+    run: Report | str | os.PathLike[str] | None = None, *, items: int | None = None, **setting: Unpack[Setting]
 ) -> Plan:
     """What period these stage times allow, and what limits it: `nbuffer plan` with its flags as keywords.
+
+        nbuffer.plan(ip=0.004, k="2ms", op="1ms", host_threads=2).items_per_s
+        nbuffer.plan(pipeline.report, buffers=4)
 
     `run` is the report of a run, or a file of `nbuffer run --summary`: what no keyword gives is taken from it. `items`
     asks how long a stream of so many takes. Buffers and host threads that are given nowhere are those the plan advises.
     Anything out of range is a `ValueError` that names the keyword.
+
+    The keywords are those of `nbuffer.Setting`: times `ip`, `w`, `k`, `r`, `op` of preprocess, write, kernel, read and
+    postprocess, in seconds or with a unit, and how they vary (`cv`, `ip_cv`, `w_cv`, `k_cv`, `r_cv`, `op_cv`); `buffers`,
+    `host_threads`, `lanes`; `overlap`, `layout`, `link`, `links`; `launch_overhead`, `call`, `source_interval`; `bytes_in`,
+    `bytes_out`, `memory_host`, `memory_device`; `latency_max`.
     """
-    given = {name: value for name, value in locals().items() if name != "run"}
-    with _Flags(run, given) as flags:
+    with _Flags(run, _setting("plan", setting), items=items) as flags:
         return Plan._of(_asked(_native.plan, flags))
 
 
@@ -136,47 +174,32 @@ def simulate(
     *,
     items: int = 100,
     seed: int = 0,
-    ip: Time | None = None,
-    w: Time | None = None,
-    k: Time | None = None,
-    r: Time | None = None,
-    op: Time | None = None,
-    cv: float | None = None,
-    ip_cv: float | None = None,
-    w_cv: float | None = None,
-    k_cv: float | None = None,
-    r_cv: float | None = None,
-    op_cv: float | None = None,
-    buffers: Sets | None = None,
-    host_threads: Sets | None = None,
-    lanes: int | None = None,
-    overlap: Literal["queued", "blocking", "double-buffer"] | None = None,
-    layout: Literal["joint", "split"] | None = None,
-    link: Literal["full", "half"] | None = None,
-    links: Literal["one", "per-lane"] | None = None,
-    launch_overhead: Time | None = None,
-    call: Time | None = None,
-    source_interval: Time | None = None,
-    bytes_in: int | str | None = None,
-    bytes_out: int | str | None = None,
-    memory_host: int | str | None = None,
-    memory_device: int | str | None = None,
-    latency_max: Time | None = None,
     fail: int | str | Iterable[int | str] = (),
     stall: str | Iterable[str] = (),
     lose_lane: str | Iterable[str] = (),
     cancel_at: Time | None = None,
     host_change: str | None = None,
+    **setting: Unpack[Setting],
 ) -> Report:
     """Runs the scheduler of a real run in virtual time: `nbuffer simulate` with its flags as keywords.
 
-    What comes back is the report of a run, with its timeline. `fail` names items (`7` or `"preprocess:7"`), `stall` an
-    item and how late it comes (`"50:100ms"`), `lose_lane` a lane and when (`"0@20ms"`), `host_change` from which item on
-    host stages take how many times as long (`"50:2.5"`).
+        print(nbuffer.simulate(ip="4ms", k="2ms", cv=0.3, items=1000))
+
+    What comes back is the report of a run, with its timeline. `run` and the other keywords are those of `plan`; with
+    times that vary, `seed` repeats a stream. `fail` names items (`7` or `"preprocess:7"`), `stall` an item and how late it
+    comes (`"50:100ms"`), `lose_lane` a lane and when (`"0@20ms"`), `cancel_at` when the stream is cancelled, `host_change`
+    from which item on host stages take how many times as long (`"50:2.5"`).
     """
-    given = {name: value for name, value in locals().items() if name != "run"}
-    with _Flags(run, given) as flags:
+    faults = {"fail": fail, "stall": stall, "lose_lane": lose_lane, "cancel_at": cancel_at, "host_change": host_change}
+    with _Flags(run, _setting("simulate", setting), items=items, seed=seed, **faults) as flags:
         return Report._of(_asked(_native.simulate, flags))
+
+
+def _setting(function: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+    for name in given:
+        if name not in Setting.__annotations__:
+            raise TypeError(f"{function}() got an unexpected keyword argument {name!r}; nbuffer.Setting lists what there is")
+    return given
 
 
 _TIMES = {"ip", "w", "k", "r", "op", "launch_overhead", "call", "source_interval", "latency_max", "cancel_at"}
@@ -185,7 +208,10 @@ _TIMES = {"ip", "w", "k", "r", "op", "launch_overhead", "call", "source_interval
 class _Flags:
     """Keywords as flags, and a file for the summary of a run that is in memory."""
 
-    def __init__(self, run: Report | str | os.PathLike[str] | None, given: Mapping[str, Any]) -> None:
+    def __init__(
+        self, run: Report | str | os.PathLike[str] | None, setting: Mapping[str, Any], **others: object
+    ) -> None:
+        given = {**setting, **others}
         self._flags = [flag for name, value in given.items() for flag in _flag(name, value)]
         self._run = run
         self._folder: tempfile.TemporaryDirectory[str] | None = None

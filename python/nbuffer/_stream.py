@@ -18,10 +18,22 @@ from nbuffer._report import Report
 T = TypeVar("T")
 
 
-class Last:
-    """How a pipeline's last stream went, kept when that stream is gone."""
+class Ended:
+    """How a stream went that is gone; put into words when somebody asks."""
 
-    report: Report | None = None
+    def __init__(self, native: _native.Report, dropped: int = 0) -> None:
+        self._native = native
+        self._dropped = dropped
+
+    @functools.cached_property
+    def report(self) -> Report:
+        return Report._of(self._native, self._dropped)
+
+
+class Last:
+    """A pipeline's last stream, if it is gone."""
+
+    ended: Ended | None = None
 
 
 class Stream(Protocol):
@@ -83,7 +95,7 @@ class Run:
         self._running = running
         self._on_error = on_error
         self._last = last
-        self._report: Report | None = None
+        self._ended: Ended | None = None
         self.is_closed = False
         open_streams.add(self)
 
@@ -129,19 +141,19 @@ class Run:
         if not self.is_closed:
             self.is_closed = True
             self._running.cancel()
-            self._report = self._last.report = self._made()
+            native = self._running.report()
+            if native is not None:
+                self._ended = self._last.ended = Ended(native)
             self._running.close()
-
-    def _made(self) -> Report | None:
-        report = self._running.report()
-        return None if report is None else Report._of(report)
 
     @property
     def report(self) -> Report:
         """How it goes, or went."""
-        report = self._report if self.is_closed else self._made()
-        assert report is not None, "a stream that is open has a report"
-        return report
+        native = self._running.report() if self._ended is None else None
+        if native is not None:
+            return Report._of(native)
+        assert self._ended is not None, "a stream leaves its report before it is gone"
+        return self._ended.report
 
     def __enter__(self) -> Run:
         return self

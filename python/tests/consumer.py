@@ -37,3 +37,20 @@ def devices() -> list[str]:
             return [f"{device.name} {device.board_type.name}" for device in context.list_devices()]
     except nbuffer.errors.InvalidArgument as error:
         return [str(error)]
+
+
+def planned(pipeline: nbuffer.Pipeline) -> float:
+    nbuffer.plan(kernel="2ms")  # type: ignore[call-arg]
+    nbuffer.simulate(k="2ms", overlap="never")  # type: ignore[arg-type]
+    setting: nbuffer.Setting = {"k": 0.002, "buffers": "4+3"}
+    assert_type(nbuffer.plan(pipeline.report, host_threads=2), nbuffer.Plan)
+    return nbuffer.plan(**setting, items=100).period_s
+
+
+def streamed(items: list[int]) -> None:
+    drops: list[nbuffer.ItemDropped] = []
+    with nbuffer.Pipeline("model", overload="drop-oldest", on_drop=drops.append) as pipeline:
+        for item in items:
+            pipeline.submit(item, tag=str(item)).add_done_callback(lambda future: print(future.result()))
+        assert_type(pipeline.dropped, int)
+    nbuffer.Pipeline("model", overload="drop")  # type: ignore[arg-type]

@@ -91,10 +91,15 @@ def test_what_is_too_much_is_dropped_and_told(model: Path, overload: Any) -> Non
         gate.wait(10)
         return payload(item)
 
-    with nbuffer.Pipeline(model, preprocess=load, overload=overload, inbox=4, buffers=1, cores=1) as pipeline:
+    drops: list[nbuffer.ItemDropped] = []
+    with nbuffer.Pipeline(
+        model, preprocess=load, overload=overload, inbox=4, buffers=1, cores=1, on_drop=drops.append
+    ) as pipeline:
+        assert pipeline.dropped == 0
         futures = [pipeline.submit(item, tag=str(item)) for item in range(300)]
         dropped = [future for future in futures if future.done()]
         assert len(dropped) > 250, "the futures of dropped items are told at once"
+        assert [future.exception() for future in dropped] == drops and pipeline.dropped == len(drops)
         gate.set()
         wait_for(futures, 10)
         ends = {}
@@ -114,7 +119,49 @@ def test_what_is_too_much_is_dropped_and_told(model: Path, overload: Any) -> Non
         assert kept[:4] == [0, 1, 2, 3], "what came first is done"
     items = pipeline.report.items
     assert items.ok == len(kept) and items.ok + items.dropped == 300
+    assert items.dropped == pipeline.dropped == len(drops), "also when it is closed"
     assert f"{items.dropped} before they were taken" in str(pipeline.report)
+
+
+def test_who_reads_results_sees_each_item_once_or_its_drop(model: Path) -> None:
+    drops: list[int] = []
+    pipeline = nbuffer.Pipeline(
+        model, preprocess=payload, overload="drop-oldest", inbox=2, cores=1, on_drop=lambda drop: drops.append(drop.tag)
+    )
+    results = pipeline.results()
+
+    def camera() -> None:
+        for item in range(3000):
+            pipeline.submit(item, tag=-item)
+        pipeline.finish()
+
+    thread = threading.Thread(target=camera)
+    thread.start()
+    seen = [(tag, number(outputs[0])) for tag, outputs in results]
+    thread.join()
+    pipeline.close()
+    assert all(tag == -item for tag, item in seen)
+    assert drops and len(drops) == pipeline.dropped
+    assert sorted([tag for tag, _ in seen] + drops) == list(range(-2999, 1))
+
+
+def test_an_on_drop_that_raises_costs_nothing(model: Path, caplog: pytest.LogCaptureFixture) -> None:
+    gate = threading.Event()
+
+    def load(item: int) -> np.ndarray:
+        gate.wait(10)
+        return payload(item)
+
+    def refuse(drop: nbuffer.ItemDropped) -> None:
+        raise Boom(drop.tag)
+
+    with nbuffer.Pipeline(model, preprocess=load, overload="drop-oldest", inbox=1, buffers=1, cores=1, on_drop=refuse) as pipeline:
+        futures = [pipeline.submit(item) for item in range(50)]
+        gate.set()
+        wait_for(futures, 10)
+        ends = [future.exception(0) for future in futures]
+    assert sum(isinstance(end, nbuffer.ItemDropped) for end in ends) == pipeline.dropped > 30 and ends[-1] is None
+    assert len([record for record in caplog.records if record.exc_info]) == pipeline.dropped
 
 
 def test_a_full_inbox_waits_no_longer_than_it_may(model: Path) -> None:

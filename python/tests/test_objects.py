@@ -281,29 +281,71 @@ def read_only() -> Array:
     return array
 
 
-@pytest.mark.parametrize(
-    ("inputs", "outputs", "said"),
-    [
-        (numbered(0), [OUTPUT], "inputs is a ndarray, a list of arrays is needed"),
-        ([], [OUTPUT], "0 input buffers were given, the model has 1 inputs"),
-        ([numbered(0)], [OUTPUT, OUTPUT], "2 output buffers were given, the model has 1 outputs"),
-        (["zero"], [OUTPUT], r"inputs\[0\] is a str, a NumPy array is needed"),
-        ([3], [OUTPUT], r"inputs\[0\] is a int, a NumPy array is needed"),
-        ([numbered(0).astype(np.float32)], [OUTPUT], r"inputs\[0\] is an array of float32, int8 is needed"),
-        ([numbered(0).view(np.uint8)], [OUTPUT], r"inputs\[0\] is an array of uint8, int8 is needed"),
-        ([numbered(0)[:, :4]], [OUTPUT], r"input 0 \(`input_0`\) has 128 B, 256 B are needed"),
-        ([np.zeros((1, 8, 8, 8), np.int8)[..., ::2]], [OUTPUT], r"inputs\[0\] is not contiguous"),
-        ([np.asfortranarray(numbered(0))], [OUTPUT], r"inputs\[0\] is not contiguous"),
-        ([numbered(0)], [np.zeros(63, np.int8)], "output 0 .* has 63 B, 64 B are needed"),
-        ([numbered(0)], [read_only()], r"outputs\[0\] is read-only"),
-        ([numbered(0)], [np.zeros(128, np.int8)[::2]], r"outputs\[0\] is not contiguous"),
-    ],
-)
+BAD_ARRAYS: list[tuple[Any, Any, str]] = [
+    (numbered(0), [OUTPUT], "inputs is a ndarray, a list of arrays is needed"),
+    ([], [OUTPUT], "0 input buffers were given, the model has 1 inputs"),
+    ([numbered(0)], [OUTPUT, OUTPUT], "2 output buffers were given, the model has 1 outputs"),
+    (["zero"], [OUTPUT], r"inputs\[0\] is a str, a NumPy array is needed"),
+    ([3], [OUTPUT], r"inputs\[0\] is a int, a NumPy array is needed"),
+    ([numbered(0).astype(np.float32)], [OUTPUT], r"inputs\[0\] is an array of float32, int8 is needed"),
+    ([numbered(0).view(np.uint8)], [OUTPUT], r"inputs\[0\] is an array of uint8, int8 is needed"),
+    ([numbered(0)[:, :4]], [OUTPUT], r"input 0 \(`input_0`\) has 128 B, 256 B are needed"),
+    ([np.zeros((1, 8, 8, 8), np.int8)[..., ::2]], [OUTPUT], r"inputs\[0\] is not contiguous"),
+    ([np.asfortranarray(numbered(0))], [OUTPUT], r"inputs\[0\] is not contiguous"),
+    ([numbered(0)], [np.zeros(63, np.int8)], "output 0 .* has 63 B, 64 B are needed"),
+    ([numbered(0)], [read_only()], r"outputs\[0\] is read-only"),
+    ([numbered(0)], [np.zeros(128, np.int8)[::2]], r"outputs\[0\] is not contiguous"),
+]
+
+
+@pytest.mark.parametrize(("inputs", "outputs", "said"), BAD_ARRAYS)
 def test_arrays_that_do_not_fit(context: nbuffer.Context, inputs: Any, outputs: Any, said: str) -> None:
     instance = load(context)
     with pytest.raises(errors.InvalidArgument, match=said):
         instance.run(inputs, outputs)
     assert call(instance, 5) == checksum(numbered(5))
+
+
+def test_calls_that_are_refused_leave_nothing(profile: Profile) -> None:
+    device = profile.lockstep()
+
+    def round_trip() -> None:
+        with nbuffer.Context(device) as context:
+            instance = load(context, double_buffer=True)
+            for inputs, outputs, _ in BAD_ARRAYS:
+                with pytest.raises(errors.InvalidArgument):
+                    instance.run(inputs, outputs)
+            with pytest.raises(errors.InvalidArgument):
+                load(context, turbo=1)
+            threads = [threading.Thread(target=lambda: refused(lambda: call(instance, 0))) for _ in range(4)]
+            [thread.start() for thread in threads]
+            [thread.join(20) for thread in threads]
+            assert not any(thread.is_alive() for thread in threads)
+            instance.release()
+            assert refused(lambda: call(instance, 0))
+
+    def refused(run: Any) -> bool:
+        try:
+            run()
+        except errors.Error:
+            return True
+        return False
+
+    gc.collect()
+    before = _native.alive()
+    tracemalloc.start()
+    try:
+        for _ in range(5):
+            round_trip()
+        gc.collect()
+        first = tracemalloc.get_traced_memory()[0]
+        for _ in range(20):
+            round_trip()
+        gc.collect()
+        assert tracemalloc.get_traced_memory()[0] - first < 20_000
+    finally:
+        tracemalloc.stop()
+    assert _native.alive() == before
 
 
 def test_one_array_is_not_input_and_output(profile: Profile) -> None:

@@ -172,6 +172,21 @@ def test_inputs_written_in_place(model: Path) -> None:
         next(wrong.run([0]))
 
 
+def test_what_a_callable_keeps_for_its_thread_stays(model: Path) -> None:
+    kept = threading.local()
+    made: list[int] = []
+
+    def load(item: int) -> np.ndarray:
+        if not hasattr(kept, "here"):
+            kept.here = True
+            made.append(threading.get_native_id())
+        return payload(item)
+
+    pipeline = nbuffer.Pipeline(model, preprocess=load, device="sim:metis")
+    assert [number(outputs[0]) for _, outputs in pipeline.run(range(500))] == list(range(500))
+    assert len(made) == len(set(made)), "once for each thread, not for each item"
+
+
 def test_postprocess_makes_the_result(model: Path) -> None:
     pipeline = nbuffer.Pipeline(
         model, preprocess=payload, postprocess=lambda item, outputs: (item * 2, number(outputs[0]))
@@ -392,6 +407,7 @@ def test_a_lost_lane_costs_what_it_held_and_with_the_last_one_the_stream_ends(mo
         ({"watchdog": float("nan")}, ValueError, "watchdog"),
         ({"preprocess": 7}, TypeError, "a callable, an ImagePreprocess or None"),
         ({"postprocess": 7}, TypeError, "a callable of (item, outputs)"),
+        ({"on_drop": 7}, TypeError, "a callable of (ItemDropped)"),
         ({"buffer": 3}, TypeError, "unexpected keyword argument 'buffer'"),
     ],
 )
@@ -518,31 +534,70 @@ def _resident() -> int:
 
 
 def test_failures_and_early_ends_leave_nothing(model: Path) -> None:
-    def load(item: int) -> np.ndarray:
+    """Neither Python's objects nor the device's, however streams end."""
+
+    def load(item: int) -> Any:
         if item % 3 == 0:
             raise Boom(item)
-        return payload(item)
+        return np.zeros(5, np.complex64) if item % 3 == 1 else payload(item)
 
-    pipeline = nbuffer.Pipeline(model, preprocess=load, on_error="value")
+    def read(item: int, outputs: list[np.ndarray]) -> int:
+        if item % 2 == 0:
+            raise Boom(item)
+        return number(outputs[0])
+
+    def items(end: int) -> Iterator[int]:
+        yield from range(end)
+        raise Boom
 
     def once() -> None:
+        pipeline = nbuffer.Pipeline(model, preprocess=load, postprocess=read, device="sim:metis", on_error="value")
         for item, _ in pipeline.run(range(60)):
             if item == 50:
                 break
+        with pytest.raises(Boom):
+            for _ in pipeline.run(items(30)):
+                pass
+        abandoned = pipeline.run(range(60))
+        next(abandoned)
+        del abandoned
+        futures = [pipeline.submit(item) for item in range(40)]
+        pipeline.close(cancel=True)
+        assert all(future.done() for future in futures)
+        with pytest.raises(TypeError):
+            nbuffer.Pipeline(model, buffer=3)  # type: ignore[call-arg]
+        raising = nbuffer.Pipeline(model, preprocess=load)
+        with pytest.raises(nbuffer.ItemError):
+            list(raising.run(range(60)))
 
+    gc.collect()
+    objects = nbuffer._native.alive()
     tracemalloc.start()
     try:
         for _ in range(5):
             once()
         gc.collect()
         before = tracemalloc.get_traced_memory()[0]
-        for _ in range(50):
+        for _ in range(20):
             once()
         gc.collect()
         after = tracemalloc.get_traced_memory()[0]
     finally:
         tracemalloc.stop()
     assert after - before < 50_000, f"{after - before} B are left"
+    assert nbuffer._native.alive() == objects
+
+
+def test_an_open_stream_is_counted(model: Path) -> None:
+    before = nbuffer._native.alive()
+    pipeline = nbuffer.Pipeline(model, preprocess=payload)
+    run = pipeline.run(range(1000))
+    now = nbuffer._native.alive()
+    assert (now["Pipeline"], now["Stream"]) == (before["Pipeline"] + 1, before["Stream"] + 1)
+    run.close()
+    assert nbuffer._native.alive()["Stream"] == before["Stream"]
+    del run, pipeline
+    assert nbuffer._native.alive() == before
 
 
 # The report.

@@ -75,6 +75,19 @@ def test_what_cannot_be_planned_is_told_by_the_keyword(arguments: dict[str, Any]
         assert says in str(refused.value) and "--" not in str(refused.value)
 
 
+def test_a_keyword_that_is_not_there_is_refused() -> None:
+    for function in (nbuffer.plan, nbuffer.simulate):
+        with pytest.raises(TypeError, match="unexpected keyword argument 'kernel'"):
+            function(kernel="2ms")
+
+
+def test_every_keyword_is_a_flag_and_is_told() -> None:
+    flags = subprocess.run([sys.executable, "-m", "nbuffer", "plan", "--help"], capture_output=True, text=True, check=True).stdout
+    for name in nbuffer.Setting.__annotations__:
+        assert f"--{name.replace('_', '-')} " in flags
+        assert f"`{name}`" in str(nbuffer.plan.__doc__)
+
+
 def test_tables() -> None:
     pandas = pytest.importorskip("pandas")
     plans = [nbuffer.plan(k="2ms", ip="3ms", host_threads=threads) for threads in (1, 2, 3)]

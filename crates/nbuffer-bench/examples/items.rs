@@ -2,7 +2,7 @@
 //! pad an array, give it back as real numbers.
 //!
 //! ```sh
-//! cargo run --release -p nbuffer-bench --example items -- MODEL DEVICE ITEMS
+//! cargo run --release -p nbuffer-bench --example items -- MODEL DEVICE,DEVICE.. ITEMS      # one core of each device
 //! ```
 
 use std::path::PathBuf;
@@ -34,22 +34,23 @@ impl ItemStages for Stages {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let mut next = || args.next().ok_or("MODEL DEVICE ITEMS are expected");
-    let (model, device, items) = (PathBuf::from(next()?), next()?, next()?.parse::<u32>()?);
+    let mut next = || args.next().ok_or("MODEL DEVICE,DEVICE.. ITEMS are expected");
+    let (model, devices, items) = (PathBuf::from(next()?), next()?, next()?.parse::<u32>()?);
     let engine = nbuffer::engine("rten", None)?;
-    let device = nbuffer::device(&device, &engine)?;
+    let devices =
+        devices.split(',').map(|name| nbuffer::device(name, &engine)).collect::<Result<Vec<_>, _>>()?;
     let model = Arc::new(Model::open(&model)?);
-    let settings = Settings { trace: Some(nbuffer::report::JOURNEYS), ..Settings::default() };
-    let job = Job::with_stages(&model, &[device], &settings, |program, _| {
+    let settings = Settings { cores: Some(1), trace: Some(nbuffer::report::JOURNEYS), ..Settings::default() };
+    let job = Job::with_stages(&model, &devices, &settings, |program, _| {
         Ok::<_, JobError>(Stages { input: program.inputs()[0].clone(), output: program.outputs()[0].clone() })
     })?;
     let len = job.inputs()[0].unpadded_shape().iter().product();
-    let payload = move |item: u32| Arc::new(vec![(item % 100) as f32 / 2.0; len]);
+    let payload = move |item: u32| Arc::new(vec![(item % 60) as f32; len]);
     let start = Instant::now();
     let mut expected = 0;
     for finished in job.run((0..items).map(payload))? {
         let result = finished.result.map_err(|failure| format!("{failure:?}"))?;
-        if result != *finished.item || result[0] != (expected % 100) as f32 / 2.0 {
+        if result != *finished.item || result[0] != (expected % 60) as f32 {
             return Err(format!("item {expected} came to {:?}", result[0]).into());
         }
         expected += 1;

@@ -2,6 +2,7 @@
 
 mod arrays;
 mod command;
+mod counted;
 mod errors;
 mod helpers;
 mod objects;

@@ -12,6 +12,7 @@ use pyo3::pyclass_init::PyClassInitializer;
 use pyo3::types::{PyBool, PyDict, PyList, PyTuple};
 
 use crate::arrays::{Read, Write};
+use crate::counted::{PIPELINES, STREAMS, count};
 use crate::errors::{invalid, of_objects};
 use crate::tensor::TensorInfo;
 
@@ -35,7 +36,12 @@ enum Handle {
     ModelInstance(objects::ModelInstance),
 }
 
-/// Owner of devices, Connections and Models.
+/// Owner of devices, Connections and Models; released with the last object of it at the latest.
+///
+/// `devices` are names such as `"cpu"` or `"sim:metis"`; by default those of `NBUFFER_DEVICE`, separated by commas, else `cpu`. A
+/// name that occurs twice is two devices. `engine`, `"rten"` or `"ort"`, computes values where a device is simulated or is this
+/// machine; by default that of `NBUFFER_ENGINE`, else `rten`. With `among_processes` cores are reserved against other
+/// processes too. With `poison` the first two results of a double-buffered instance are 0xa5 in every byte, not the zero point.
 #[pyclass(extends = Object, frozen, subclass, module = "nbuffer")]
 pub(crate) struct Context {
     context: objects::Context,
@@ -151,7 +157,10 @@ impl Context {
         devices.into_iter().map(|device| device_info(py, device)).collect()
     }
 
-    /// Reserves cores of a device until the Connection is released.
+    /// Reserves `num_sub_devices` cores of a device until the Connection is released.
+    ///
+    /// `device` is a place in `list_devices`, a name, a `DeviceInfo`, or `None` for the first device with enough free cores. Raises
+    /// `InvalidArgument` for more cores than it has, and `DeviceInUse` for more than are free.
     #[pyo3(signature = (device = None, num_sub_devices = 1, **kwargs))]
     fn device_connect<'py>(
         slf: &Bound<'py, Self>,
@@ -182,7 +191,8 @@ impl Context {
         owned(slf.clone(), Handle::Model(model.clone()), Model { model })
     }
 
-    /// Configures a device. True when that is complete, as it always is here.
+    /// Configures a device by the vendor's keys. True when that is complete, as it always is here; the values are checked and
+    /// kept, and change no device's speed.
     #[pyo3(signature = (device, **kwargs))]
     fn configure_device(
         &self,
@@ -201,7 +211,7 @@ impl Context {
         detached(py, || self.context.device_ready(device.as_ref()))
     }
 
-    /// The configuration of a device.
+    /// The configuration of a device, by the vendor's keys.
     fn read_device_configuration(
         &self,
         py: Python<'_>,
@@ -214,7 +224,11 @@ impl Context {
 
 #[pymethods]
 impl Connection {
-    /// Puts a model on the device. Keywords are the vendor's properties.
+    /// Puts a model on the device, on as many cores of the Connection as its batch takes. Several instances share them.
+    ///
+    /// Keywords are the vendor's properties. `double_buffer=True` overlaps transfer and compute: call k then writes the result of
+    /// call k - 2. `num_sub_devices` and `aipu_cores` are checked and change nothing. What this device cannot do, such as
+    /// `input_dmabuf`, raises `NotImplemented`; a keyword that is unknown raises `InvalidArgument`.
     #[pyo3(signature = (model, **kwargs))]
     fn load_model_instance<'py>(
         slf: &Bound<'py, Self>,
@@ -266,7 +280,15 @@ impl Model {
 
 #[pymethods]
 impl ModelInstance {
-    /// One call: reads `inputs`, blocks until the device is done, and writes `outputs`.
+    /// One call: reads `inputs`, blocks until the device is done, and writes `outputs`. Other threads go on meanwhile.
+    ///
+    /// An array for each tensor, in the model's order: C-contiguous, of the tensor's element type and, in bytes, of the padded
+    /// tensor's size; shapes are not looked at. Each byte is copied once on its way: inputs into memory that the device reaches,
+    /// before anything else happens, so that they are the caller's again when this returns; outputs from there into `outputs`.
+    /// With double buffering `outputs` get the result of two calls before, and in the first two calls the zero point.
+    ///
+    /// Raises `InvalidArgument` for arrays that do not fit, and `Error` when the call fails, when another thread is in it, or when the
+    /// instance has been released. `outputs` are as they were then, and the next call goes on as if this one had not been made.
     fn run(&self, py: Python<'_>, inputs: &Bound<'_, PyAny>, outputs: &Bound<'_, PyAny>) -> PyResult<()> {
         let (inputs, outputs) = (arrays(inputs, "inputs")?, arrays(outputs, "outputs")?);
         let (of_inputs, of_outputs) = (self.instance.inputs(), self.instance.outputs());
@@ -384,7 +406,7 @@ fn device_info(py: Python<'_>, info: objects::DeviceInfo) -> PyResult<Bound<'_, 
     py.import("nbuffer.devices")?.getattr("DeviceInfo")?.call((), Some(&fields))
 }
 
-/// How many objects of this process hold something, by class name: for finding leaks.
+/// How many objects of this process hold something, by class name, and how many streams run: for finding leaks.
 #[pyfunction]
 pub(crate) fn alive(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     let alive = objects::alive();
@@ -393,5 +415,7 @@ pub(crate) fn alive(py: Python<'_>) -> PyResult<Bound<'_, PyDict>> {
     counts.set_item("Connection", alive.connections)?;
     counts.set_item("Model", alive.models)?;
     counts.set_item("ModelInstance", alive.instances)?;
+    counts.set_item("Pipeline", count(&PIPELINES))?;
+    counts.set_item("Stream", count(&STREAMS))?;
     Ok(counts)
 }

@@ -10,7 +10,9 @@ use pyo3::types::{PyString, PyTuple};
 use crate::arrays::{element_type, numpy_dtype};
 use crate::errors::invalid;
 
-/// What a tensor is: padded shape, element type, name, padding and quantisation.
+/// What a tensor is: padded shape, element type (int8 unless given), name, padding and quantisation.
+///
+/// `padding` is `(before, after)` for each dimension, counted in `shape`. A real number `x` is stored as `x / scale + zero_point`.
 #[pyclass(frozen, eq, module = "nbuffer")]
 #[derive(Clone, PartialEq)]
 pub(crate) struct TensorInfo(pub(crate) tensor::TensorInfo);
@@ -52,7 +54,7 @@ impl TensorInfo {
         self.0.name()
     }
 
-    /// `(before, after)` per dimension.
+    /// `(before, after)` for each dimension.
     #[getter]
     fn padding(&self) -> Vec<(usize, usize)> {
         self.0.padding().to_vec()

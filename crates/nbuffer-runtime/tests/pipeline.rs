@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Barrier};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nbuffer_core::measure::Stage;
 use nbuffer_core::schedule::{LaneChoice, Order, Outcome};
@@ -636,6 +636,42 @@ fn host_steps_and_lanes_really_run_side_by_side() {
     };
     let pipeline = Pipeline::start(0..10, stages, vec![lane(), lane()], &Options::new(1, 2)).unwrap();
     assert_eq!(pipeline.map(Result::unwrap).collect::<Vec<_>>(), Vec::from_iter(0..10));
+}
+
+#[test]
+fn lanes_that_wait_for_their_device_do_so_at_once_however_little_the_host_does() {
+    /// Says how many calls there were at once, counted as each begins; the device knows its kernel.
+    struct Slow {
+        inside: Arc<AtomicUsize>,
+        seen: mpsc::Sender<usize>,
+    }
+    impl DeviceCall for Slow {
+        fn run(
+            &mut self,
+            inputs: &[HostBuffer],
+            outputs: &mut [HostBuffer],
+        ) -> Result<CallSpans, DeviceError> {
+            let start = Instant::now();
+            self.seen.send(self.inside.fetch_add(1, Ordering::SeqCst) + 1).unwrap();
+            std::thread::sleep(Duration::from_millis(4));
+            outputs[0].as_mut_slice::<u64>()[0] = transformed(inputs[0].as_slice::<u64>()[0]);
+            self.inside.fetch_sub(1, Ordering::SeqCst);
+            let kernel = Some(DeviceSpan { start, end: Instant::now() });
+            Ok(CallSpans { kernel, ..CallSpans::default() })
+        }
+    }
+    let inside = Arc::new(AtomicUsize::new(0));
+    let (seen, counts) = mpsc::channel();
+    let lane = |_| {
+        let device = Slow { inside: Arc::clone(&inside), seen: seen.clone() };
+        Lane::blocking(Blocking::new(device), memory())
+    };
+    let mut pipeline = start(8..208, (0..4).map(lane).collect(), &Options::new(3, 1));
+    assert_eq!(pipeline.by_ref().filter(Result::is_ok).count(), 200);
+    drop((pipeline, seen));
+    let counts: Vec<_> = counts.iter().collect();
+    let mean = counts.iter().sum::<usize>() as f64 / counts.len() as f64;
+    assert!(mean > 3.0, "{mean} of 4 lanes are at work on average: {counts:?}");
 }
 
 #[test]

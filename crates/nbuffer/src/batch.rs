@@ -31,6 +31,11 @@ pub trait ItemStages: Send + Sync + 'static {
     /// Costs this item, and no other.
     fn read(&self, number: Sequence, item: &Self::Item, outputs: &[&[u8]]) -> Result<Self::Output, BoxError>;
 
+    /// Runs `work`, which is all that one of the pipeline's threads does; see [`HostStages::around_thread`].
+    fn around_thread(&self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
+
     /// What a reader of the summary must know of what these stages do.
     fn remark(&self) -> Option<String> {
         None
@@ -135,6 +140,10 @@ impl<S: ItemStages> HostStages for Batched<S> {
 
     fn keep(&self, numbered: &Numbered<S::Item>) -> Option<Numbered<S::Item>> {
         Some(numbered.clone())
+    }
+
+    fn around_thread(&self, work: &mut (dyn FnMut() + Send)) {
+        self.stages.around_thread(work);
     }
 
     fn preprocess(

@@ -46,7 +46,7 @@ pub mod trace_file;
 
 pub use answer::{Answer, Class, OutputDigest};
 pub use batch::ItemStages;
-pub use job::{Buffering, Cause, Failure, Finished, Job, JobError, Running, Settings};
+pub use job::{Buffering, Cause, Failure, Finished, Job, JobError, Record, Running, Settings};
 pub use labels::class_of_folder;
 pub use nbuffer_core::{downtime, measure, plan, schedule, summary, tensor, trace, tune, virtual_time};
 pub use nbuffer_onnx::{ENGINES, engine};

@@ -3,7 +3,8 @@
 use bytemuck::Pod;
 use nbuffer::BoxError;
 use nbuffer::tensor::{self, DType, TensorInfo};
-use numpy::{Element, PyArray1, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
+use numpy::ndarray::ArrayD;
+use numpy::{Element, PyArrayDyn, PyArrayMethods, PyUntypedArray, PyUntypedArrayMethods};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
@@ -66,37 +67,22 @@ fn fill_one(value: &Bound<'_, PyAny>, info: &TensorInfo, slot: &mut [u8]) -> PyR
     } else {
         array.call_method1("copy", ("C",))?.cast_into::<PyUntypedArray>()?
     };
-    let fits = |shape: &[usize]| fits(array.shape(), shape);
-    let wrong_shape = || {
-        let unpadded = info.unpadded_shape();
-        let padded = if unpadded == info.shape() {
-            String::new()
-        } else {
-            format!(", or {:?} with its padding", info.shape())
-        };
-        PyValueError::new_err(format!(
-            "input `{}` needs an array of shape {unpadded:?}{padded}, and one of shape {:?} was given",
-            info.name(),
-            array.shape()
-        ))
-    };
-    let (padded, unpadded) = (fits(info.shape()), fits(&info.unpadded_shape()));
-    let failed = |error: tensor::ConversionError| PyValueError::new_err(error.to_string());
+    let (padded, unpadded) = (fits(array.shape(), info.shape()), fits(array.shape(), &info.unpadded_shape()));
     let copied = |bytes: &[u8], slot: &mut [u8]| {
         if !padded {
-            return Err(wrong_shape());
+            return Err(Refused::Shape);
         }
         slot.copy_from_slice(bytes);
         Ok(())
     };
     let filled = match info.dtype() {
         DType::I8 => match with::<i8, _>(&array, |integers| match unpadded && !padded {
-            true => tensor::pad(info, integers, bytemuck::cast_slice_mut(slot)).map_err(failed),
+            true => Ok(tensor::pad(info, integers, bytemuck::cast_slice_mut(slot))?),
             false => copied(bytemuck::cast_slice(integers), slot),
         })? {
             None => with_reals(&array, |reals| match unpadded {
-                true => tensor::quantize_pad(info, reals, bytemuck::cast_slice_mut(slot)).map_err(failed),
-                false => Err(wrong_shape()),
+                true => Ok(tensor::quantize_pad(info, reals, bytemuck::cast_slice_mut(slot))?),
+                false => Err(Refused::Shape),
             })?,
             filled => filled,
         },
@@ -106,33 +92,69 @@ fn fill_one(value: &Bound<'_, PyAny>, info: &TensorInfo, slot: &mut [u8]) -> PyR
         DType::U32 => with::<u32, _>(&array, |integers| copied(bytemuck::cast_slice(integers), slot))?,
         DType::I64 => with::<i64, _>(&array, |integers| copied(bytemuck::cast_slice(integers), slot))?,
     };
-    filled.unwrap_or_else(|| {
-        let (name, dtype) = (info.name(), info.dtype().name());
-        let or_real = if dtype == "int8" { " (or of float32, which is quantised)" } else { "" };
-        Err(PyTypeError::new_err(format!(
-            "input `{name}` needs an array of {dtype}{or_real}, and one of {} was given",
-            array.dtype().str()?
-        )))
-    })
+    let (name, unpadded) = (info.name(), info.unpadded_shape());
+    match filled {
+        Some(Ok(())) => Ok(()),
+        Some(Err(Refused::Conversion(error))) => Err(PyValueError::new_err(error.to_string())),
+        Some(Err(Refused::Shape)) => {
+            let padded = match unpadded == info.shape() {
+                true => String::new(),
+                false => format!(", or {:?} with its padding", info.shape()),
+            };
+            Err(PyValueError::new_err(format!(
+                "input `{name}` needs an array of shape {unpadded:?}{padded}, and one of shape {:?} was given",
+                array.shape()
+            )))
+        }
+        None => {
+            let dtype = info.dtype().name();
+            let or_real = if dtype == "int8" { " (or of float32, which is quantised)" } else { "" };
+            Err(PyTypeError::new_err(format!(
+                "input `{name}` needs an array of {dtype}{or_real}, and one of {} was given",
+                array.dtype().str()?
+            )))
+        }
+    }
 }
 
-/// Looks at the elements of a contiguous array, if they are of type `T`.
-fn with<T: Element + Pod, R>(
-    array: &Bound<'_, PyUntypedArray>,
-    look: impl FnOnce(&[T]) -> R,
-) -> PyResult<Option<R>> {
-    match array.cast::<PyArrayDyn<T>>() {
-        Ok(array) => Ok(Some(look(array.try_readonly()?.as_slice()?))),
-        Err(_) => Ok(None),
+/// Why an array of the right type cannot be an input.
+enum Refused {
+    Shape,
+    Conversion(tensor::ConversionError),
+}
+
+impl From<tensor::ConversionError> for Refused {
+    fn from(error: tensor::ConversionError) -> Self {
+        Refused::Conversion(error)
     }
+}
+
+/// Arrays of so many bytes are worth giving the interpreter up for: others wait for it no longer than for a callable.
+const LARGE: usize = 128 << 10;
+
+/// Looks at the elements of a contiguous array, if they are of type `T`.
+fn with<T: Element + Pod, R: Send>(
+    array: &Bound<'_, PyUntypedArray>,
+    look: impl FnOnce(&[T]) -> R + Send,
+) -> PyResult<Option<R>> {
+    let Ok(array) = array.cast::<PyArrayDyn<T>>() else { return Ok(None) };
+    let array = array.try_readonly()?;
+    let elements = array.as_slice()?;
+    Ok(Some(match size_of_val(elements) < LARGE {
+        true => look(elements),
+        false => array.py().detach(|| look(elements)),
+    }))
 }
 
 /// Looks at the elements of a contiguous array of floats.
-fn with_reals<R>(array: &Bound<'_, PyUntypedArray>, look: impl FnOnce(&[f32]) -> R) -> PyResult<Option<R>> {
-    match with::<f64, _>(array, |reals| reals.iter().map(|&x| x as f32).collect::<Vec<_>>())? {
-        Some(reals) => Ok(Some(look(&reals))),
-        None => with(array, look),
+fn with_reals<R: Send>(
+    array: &Bound<'_, PyUntypedArray>,
+    look: impl FnOnce(&[f32]) -> R + Send,
+) -> PyResult<Option<R>> {
+    if array.cast::<PyArrayDyn<f64>>().is_ok() {
+        return with::<f64, _>(array, |reals| look(&reals.iter().map(|&x| x as f32).collect::<Vec<_>>()));
     }
+    with(array, look)
 }
 
 /// Whether an array's shape is that of a tensor, but for leading dimensions of 1, or it is flat.
@@ -163,7 +185,9 @@ fn writable_one<'py>(py: Python<'py>, info: &TensorInfo) -> PyResult<Bound<'py, 
 
 /// Elements as an array, which takes them over.
 fn shaped<T: Element>(py: Python<'_>, elements: Vec<T>, shape: Vec<usize>) -> PyResult<Bound<'_, PyAny>> {
-    Ok(PyArray1::from_vec(py, elements).reshape(shape)?.into_any())
+    let array = ArrayD::from_shape_vec(shape, elements);
+    let array = array.map_err(|error| PyValueError::new_err(error.to_string()))?;
+    Ok(PyArrayDyn::from_owned_array(py, array).into_any())
 }
 
 /// An array that Python has not seen yet.

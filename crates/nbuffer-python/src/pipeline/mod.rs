@@ -19,11 +19,13 @@ use self::item::Items;
 pub(crate) use self::report::{Report, plan, simulate};
 pub(crate) use self::running::Running;
 use self::stages::{ImageArgs, Preprocess, Stages};
+use crate::counted::{Counted, PIPELINES};
 
 /// A model that is prepared on its devices, with its stages. It may run any number of streams, one after the other.
 #[pyclass(frozen, module = "nbuffer._native", name = "Pipeline")]
 pub(crate) struct NativePipeline {
     job: Job<Stages>,
+    _counted: Counted,
 }
 
 /// A model's files, or one that is loaded.
@@ -107,7 +109,7 @@ impl NativePipeline {
             })
             .map_err(|SetUp(error)| error)
         });
-        Ok(NativePipeline { job: prepared? })
+        Ok(NativePipeline { job: prepared?, _counted: Counted::new(&PIPELINES) })
     }
 
     /// Inputs of one call, as (name, dtype, shape, padding, scale, zero point).

@@ -1,7 +1,9 @@
 //! How a stream went, kept when the stream is gone; plans and streams in virtual time.
 
 use std::ffi::OsString;
+use std::sync::OnceLock;
 
+use nbuffer::Record;
 use nbuffer::cli::Simulated;
 use nbuffer::measure::Durations;
 use nbuffer::report::RunReport;
@@ -12,17 +14,40 @@ use pyo3::prelude::*;
 
 use super::stages::Stages;
 
-/// A summary, and the trace it was made with.
+/// A summary, and the trace it is made with.
 #[pyclass(frozen, module = "nbuffer._native")]
-pub(crate) struct Report {
-    summary: Summary,
-    trace: Option<Trace>,
-    latencies: Durations,
+pub(crate) struct Report(Of);
+
+enum Of {
+    /// Its summary is made when it is asked for first: most streams of a server are never asked about.
+    Stream(Box<(Record, OnceLock<Summary>)>),
+    Simulation(Box<Simulated>),
 }
 
 impl Report {
     pub(crate) fn of(running: &nbuffer::Running<Stages>) -> Self {
-        Report { summary: running.summary(), trace: running.trace(), latencies: running.latencies() }
+        Report(Of::Stream(Box::new((running.record(), OnceLock::new()))))
+    }
+
+    fn summary(&self) -> &Summary {
+        match &self.0 {
+            Of::Stream(stream) => stream.1.get_or_init(|| stream.0.summary()),
+            Of::Simulation(simulated) => &simulated.summary,
+        }
+    }
+
+    fn trace(&self) -> Option<&Trace> {
+        match &self.0 {
+            Of::Stream(stream) => stream.0.trace(),
+            Of::Simulation(simulated) => Some(&simulated.trace),
+        }
+    }
+
+    fn latencies(&self) -> &Durations {
+        match &self.0 {
+            Of::Stream(stream) => stream.0.latencies(),
+            Of::Simulation(simulated) => &simulated.latencies,
+        }
     }
 }
 
@@ -39,15 +64,14 @@ pub(crate) fn plan(py: Python<'_>, flags: Vec<OsString>) -> PyResult<String> {
 #[pyfunction]
 pub(crate) fn simulate(py: Python<'_>, flags: Vec<OsString>) -> PyResult<Report> {
     let simulated = py.detach(|| nbuffer::cli::simulated(flags)).map_err(PyValueError::new_err)?;
-    let Simulated { summary, trace, latencies } = simulated;
-    Ok(Report { summary, trace: Some(trace), latencies })
+    Ok(Report(Of::Simulation(Box::new(simulated))))
 }
 
 #[pymethods]
 impl Report {
     /// What was traced, a row a step.
     fn spans(&self) -> Vec<Row> {
-        let Some(trace) = &self.trace else {
+        let Some(trace) = self.trace() else {
             return Vec::new();
         };
         let spans = trace.journeys.iter().flat_map(|journey| journey.spans(&trace.topology));
@@ -58,24 +82,25 @@ impl Report {
     }
 
     /// The summary, as JSON.
-    fn json(&self) -> PyResult<String> {
-        serde_json::to_string(&self.summary).map_err(|error| PyRuntimeError::new_err(error.to_string()))
+    fn json(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| serde_json::to_string(self.summary()))
+            .map_err(|error| PyRuntimeError::new_err(error.to_string()))
     }
 
     /// What `nbuffer run` says at its end.
     fn text(&self) -> String {
-        nbuffer::cli::closing(&self.summary)
+        nbuffer::cli::closing(self.summary())
     }
 
     /// The timeline in characters.
     fn timeline(&self, width: usize) -> String {
-        let spans = self.trace.as_ref().map(Trace::excerpt).unwrap_or_default();
+        let spans = self.trace().map(Trace::excerpt).unwrap_or_default();
         Timeline::new(&spans).width(width.clamp(20, 10_000)).to_string()
     }
 
     /// The timeline as a picture, in SVG.
     fn svg(&self) -> String {
-        let spans = self.trace.as_ref().map(Trace::excerpt).unwrap_or_default();
+        let spans = self.trace().map(Trace::excerpt).unwrap_or_default();
         nbuffer::report::timeline_svg(&spans)
     }
 
@@ -85,10 +110,10 @@ impl Report {
             let mut page = Vec::new();
             let machine = nbuffer::machine::machine();
             let report = RunReport {
-                trace: self.trace.as_ref(),
-                latencies: Some(&self.latencies),
+                trace: self.trace(),
+                latencies: Some(self.latencies()),
                 machine: Some(&machine),
-                ..RunReport::new(&self.summary)
+                ..RunReport::new(self.summary())
             };
             report.write(&mut page)?;
             String::from_utf8(page).map_err(|error| PyRuntimeError::new_err(error.to_string()))

@@ -13,6 +13,7 @@ use super::arrays;
 use super::item::{Failed, Item};
 use super::report::Report;
 use super::stages::{Outcome, Raised, Stages};
+use crate::counted::{Counted, STREAMS};
 
 /// How often a thread that waits lets Python look at its signals.
 const TICK: Duration = Duration::from_millis(50);
@@ -21,11 +22,17 @@ const TICK: Duration = Duration::from_millis(50);
 #[pyclass(frozen, module = "nbuffer._native")]
 pub(crate) struct Running {
     /// Gone when the stream was closed. Locked without the interpreter only, since the threads behind it need it.
-    running: Mutex<Option<nbuffer::Running<Stages>>>,
+    running: Mutex<Option<Open>>,
     canceller: Canceller,
     /// Where items are submitted, if they are, and whether they are images.
     entrance: Option<(Entrance<Arc<Item>>, bool)>,
     failed: Failed,
+}
+
+/// Lanes, threads and what is on its way.
+struct Open {
+    running: nbuffer::Running<Stages>,
+    _counted: Counted,
 }
 
 /// What a result comes to in Python: number, item, token, value, and (step, why, exception) in place of a value.
@@ -39,13 +46,15 @@ impl Running {
         entrance: Option<(Entrance<Arc<Item>>, bool)>,
         failed: Failed,
     ) -> Self {
-        Running { canceller: running.canceller(), running: Mutex::new(Some(running)), entrance, failed }
+        let canceller = running.canceller();
+        let open = Open { running, _counted: Counted::new(&STREAMS) };
+        Running { running: Mutex::new(Some(open)), canceller, entrance, failed }
     }
 
     fn wait(&self, py: Python<'_>) -> PyResult<Option<Done>> {
         loop {
             let next = py.detach(|| match &mut *self.lock() {
-                Some(running) => running.next_within(TICK),
+                Some(open) => open.running.next_within(TICK),
                 None => Ok(None),
             });
             match next {
@@ -55,7 +64,7 @@ impl Running {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<nbuffer::Running<Stages>>> {
+    fn lock(&self) -> MutexGuard<'_, Option<Open>> {
         self.running.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
@@ -65,7 +74,7 @@ impl Running {
     /// The next result, or `None` at the end. Waits as long as it takes, and lets signals through meanwhile.
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
         // To give the interpreter up and to get it back costs more than a result that is there.
-        let ready = self.running.try_lock().ok().and_then(|mut running| running.as_mut()?.next_ready());
+        let ready = self.running.try_lock().ok().and_then(|mut open| open.as_mut()?.running.next_ready());
         let finished = match ready {
             Some(ready) => Some(ready),
             None => self.wait(py)?,
@@ -94,7 +103,7 @@ impl Running {
 
     /// Why the stream ended before its items did, if it did.
     fn cut_short(&self, py: Python<'_>) -> Option<String> {
-        py.detach(|| self.lock().as_ref().and_then(nbuffer::Running::cut_short))
+        py.detach(|| self.lock().as_ref()?.running.cut_short())
     }
 
     /// Submits an item. Gives the token of the item that makes room by the policy, which may be this one; raises
@@ -112,11 +121,10 @@ impl Running {
         };
         let timeout = timeout_s.and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok());
         let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        let mut item = Item::new(item, Some(token), *images);
+        // To give the interpreter up and to get it back costs more than an item that finds room.
+        let mut offered = entrance.offer_within(Item::new(item, Some(token), *images), Duration::ZERO);
         loop {
-            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let wait = left.unwrap_or(TICK).min(TICK);
-            match py.detach(|| entrance.offer_within(item, wait)) {
+            let item = match offered {
                 Offered::Entered => return Ok(None),
                 Offered::Dropped(dropped) => {
                     return Ok(dropped.token.as_ref().map(|token| token.clone_ref(py)));
@@ -124,13 +132,15 @@ impl Running {
                 Offered::Closed(_) => {
                     return Err(PyRuntimeError::new_err("the pipeline takes no more items: it was closed"));
                 }
-                Offered::Full(back) => item = back,
-            }
+                Offered::Full(item) => item,
+            };
             py.check_signals()?;
-            if left.is_some_and(|left| left.is_zero()) {
+            let left = deadline.map_or(TICK, |deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
                 let why = "the inbox is full, and there was no room for the item in the time given";
                 return Err(pyo3::exceptions::PyTimeoutError::new_err(why));
             }
+            offered = py.detach(|| entrance.offer_within(item, left.min(TICK)));
         }
     }
 
@@ -154,7 +164,7 @@ impl Running {
 
     /// How it has gone so far; `None` once it was closed.
     fn report(&self, py: Python<'_>) -> Option<Report> {
-        py.detach(|| self.lock().as_ref().map(Report::of))
+        py.detach(|| Some(Report::of(&self.lock().as_ref()?.running)))
     }
 
     /// Ends the stream: what has not started is cancelled, and its threads are joined. Safe to call at any time.
@@ -164,21 +174,22 @@ impl Running {
                 entrance.close();
             }
             self.canceller.cancel();
-            let running = self.lock().take();
-            drop(running);
+            // The lock is not held while threads are joined.
+            let open = self.lock().take();
+            drop(open);
         });
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let running = self.lock().take();
-        if let Some(running) = running {
+        let open = self.lock().take();
+        if let Some(open) = open {
             if let Some((entrance, _)) = &self.entrance {
                 entrance.close();
             }
             // The threads that are joined may need the interpreter, which whoever drops this holds.
-            match Python::try_attach(|py| py.detach(|| drop(running))) {
+            match Python::try_attach(|py| py.detach(|| drop(open))) {
                 Some(()) => {}
                 None => self.canceller.cancel(),
             }

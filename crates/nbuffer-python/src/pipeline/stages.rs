@@ -191,6 +191,12 @@ impl ItemStages for Stages {
     type Item = Arc<Item>;
     type Output = Outcome;
 
+    /// Known to the interpreter from its first step to its last: to make it known anew for each costs more than many a
+    /// callable, and would lose what callables keep in `threading.local`.
+    fn around_thread(&self, work: &mut (dyn FnMut() + Send)) {
+        Python::try_attach(|py| py.detach(work));
+    }
+
     fn fill(&self, _: u64, item: &Arc<Item>, inputs: &mut [&mut [u8]]) -> Result<(), BoxError> {
         match &self.fill {
             Fill::Arrays => attached(|py| arrays::fill(item.object.bind(py), &self.inputs, inputs)),

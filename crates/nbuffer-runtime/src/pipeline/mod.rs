@@ -70,6 +70,12 @@ pub trait HostStages: Send + Sync + 'static {
         None
     }
 
+    /// Runs `work`, which is all that one of the pipeline's threads does, from its start to its end. For stages that need
+    /// something there that lasts as long as the thread: its state in an interpreter, a context of a library.
+    fn around_thread(&self, work: &mut (dyn FnMut() + Send)) {
+        work();
+    }
+
     /// Makes a result from `output`.
     ///
     /// # Errors

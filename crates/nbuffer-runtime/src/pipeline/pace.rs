@@ -17,7 +17,7 @@ const COLD: u64 = if cfg!(shuttle) { 1 } else { 16 };
 pub(super) struct Pace {
     timing: Timing,
     timed_items: u64,
-    /// Running mean of an item's work on the host, in nanoseconds.
+    /// Running mean of how long threads are busy with an item, blocking calls included, in nanoseconds.
     mean_work: f64,
     /// Running mean of how long each kind of task takes, in nanoseconds.
     means: [f64; 5],

@@ -342,13 +342,12 @@ impl<H: HostStages> State<H> {
             if let Some((start, end)) = spans.call.map(since_epoch) {
                 self.measures.call(start, end);
             }
+            // A thread sat in the call, however much of it the device calls its kernel.
+            passage.work += call.map_or(0, |(start, end)| end - start);
             // A lane that knows no spans of its own is its call.
             let call = if write.is_none() && read.is_none() { call } else { None };
             let computed = kernel.or(call);
             if let Some((start, end)) = computed {
-                if kernel.is_none() {
-                    passage.work += end - start;
-                }
                 self.measures.kernel(id.lane(), start, end);
                 self.last_event = self.last_event.max(end);
             }

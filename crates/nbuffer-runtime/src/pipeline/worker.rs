@@ -313,6 +313,22 @@ impl<H: HostStages> Shared<H> {
         self.epoch
     }
 
+    /// All that a worker does, with what the stages want around it.
+    fn live(self: &Arc<Self>, me: usize) {
+        let mut has_worked = false;
+        let mut work = || {
+            if !std::mem::replace(&mut has_worked, true) {
+                self.work(me);
+            }
+        };
+        let around = catch_unwind(AssertUnwindSafe(|| self.stages.around_thread(&mut work)));
+        // The schedule counts on this thread, whatever became of what is around it.
+        work();
+        if let Err(panic) = around {
+            resume_unwind(panic);
+        }
+    }
+
     fn work(self: &Arc<Self>, me: usize) {
         let mut crew = self.lock();
         crew.starting -= 1;
@@ -461,7 +477,7 @@ impl<H: HostStages> Shared<H> {
             let me = crew.threads.len();
             let shared = Arc::clone(self);
             let name = format!("nbuffer-{me}");
-            let spawned = thread::Builder::new().name(name).spawn(move || shared.work(me));
+            let spawned = thread::Builder::new().name(name).spawn(move || shared.live(me));
             match spawned {
                 Ok(handle) => crew.threads.push(Worker { handle: Some(handle), ..Worker::default() }),
                 Err(error) => {

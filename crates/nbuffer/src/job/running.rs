@@ -9,7 +9,7 @@ use nbuffer_core::schedule::{Sequence, Totals};
 use nbuffer_core::summary::{Items, Summary};
 use nbuffer_core::trace::Trace;
 use nbuffer_runtime::{
-    Canceller, Delivery, ItemError, Observer, Pipeline, Program, SourceEnd, Step, TimedOut,
+    Canceller, Delivery, ItemError, Observer, Pipeline, Program, Report, SourceEnd, Step, TimedOut,
 };
 
 use super::Facts;
@@ -86,6 +86,33 @@ impl From<ItemError> for Cause {
     }
 }
 
+/// What is known of how a job went. It is taken in a moment; to say what came of it takes longer, if there is a trace.
+#[derive(Clone, Debug)]
+pub struct Record {
+    facts: Facts,
+    report: Report,
+    trace: Option<Trace>,
+    items: Items,
+    remarks: Vec<String>,
+}
+
+impl Record {
+    /// How it went, with the causes of downtime if it was traced.
+    pub fn summary(&self) -> Summary {
+        summarise(&self.facts, &self.report, self.trace.as_ref(), self.items, self.remarks.clone())
+    }
+
+    /// What each item did when; see [`Running::trace`].
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_ref()
+    }
+
+    /// From take to result, for each item; with a batch, for each call.
+    pub fn latencies(&self) -> &Durations {
+        self.report.measures.latencies()
+    }
+}
+
 /// A job at work, and the iterator over what became of its items.
 pub struct Running<S: ItemStages = FileStages> {
     pipeline: Pipeline<Batched<S>>,
@@ -148,10 +175,19 @@ impl<S: ItemStages> Running<S> {
 
     /// How it went, with the causes of downtime if it is traced. Complete once the iterator has ended.
     pub fn summary(&self) -> Summary {
-        let report = self.pipeline.report();
+        self.record().summary()
+    }
+
+    /// What is known of how it went, for when the job is gone. Complete once the iterator has ended.
+    pub fn record(&self) -> Record {
         let remarks = self.programs.iter().flat_map(|program| program.remarks());
-        let remarks = self.facts.remarks.iter().cloned().chain(remarks);
-        summarise(&self.facts, &report, self.trace().as_ref(), *self.items.lock(), remarks.collect())
+        Record {
+            facts: self.facts.clone(),
+            report: self.pipeline.report(),
+            trace: self.trace(),
+            items: *self.items.lock(),
+            remarks: self.facts.remarks.iter().cloned().chain(remarks).collect(),
+        }
     }
 
     /// A handle that looks at the job's pipeline from anywhere. To it, a batch is one item.
