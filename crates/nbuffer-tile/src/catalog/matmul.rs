@@ -111,7 +111,8 @@ fn matmul<T: Factor, U: FromSum<T::Sum>>(task: &Task, memory: &mut GlobalMemory)
             let places = row * n_long..(row + 1) * n_long;
             places.zip(products).map(|(place, expected)| (place, (c[place as usize], expected)))
         };
-        Checked::each((0..m_long).step_by(one_of as usize).flat_map(row))
+        let checked = Checked::each((0..m_long).step_by(one_of as usize).flat_map(row));
+        Checked { left_out: m_long * n_long - checked.compared, ..checked }
     };
     Prepared { program: Box::new(move |core| kernel.run(core)), check: Box::new(check) }
 }

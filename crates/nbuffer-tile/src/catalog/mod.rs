@@ -90,6 +90,8 @@ pub struct Checked {
     pub compared: u64,
     /// Those that differ.
     pub differing: u64,
+    /// Values that were left out, as comparing all would take too long.
+    pub left_out: u64,
     /// The first one that differs: where, what was expected, and what is there.
     pub first: Option<(u64, String, String)>,
 }

@@ -187,8 +187,9 @@ fn described(compared: &[Compared], what_ifs: &[(&str, [f64; 2])], profile: &Pro
         &mut out,
         "MTE2, on",
         "measured, half the bytes a tile take MTE2 1273 cycles instead of 1643; copies alone (KPP) take 911 instead of 1783. \
-         Either something takes 900 cycles a tile whatever its size, or V slows copies into the buffer it reads: nothing \
-         published tells which, so the profile has neither",
+         Either something takes 900 cycles a tile whatever its size, or V slows copies into the buffer it works on (the vendor's \
+         profiler has a column for such conflicts, and no numbers), or reads and writes of global memory slow each other. \
+         Nothing published tells which, so the profile has none of them: this is open",
     );
     row(
         &mut out,
