@@ -8,6 +8,7 @@
 //! `README.md` beside this crate says how a device gets its runner.
 
 mod cases;
+mod compiled;
 mod models;
 mod payload;
 mod runner;

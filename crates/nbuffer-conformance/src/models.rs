@@ -7,7 +7,7 @@ use nbuffer_core::tensor::TensorInfo;
 use nbuffer_runtime::Model;
 use nbuffer_runtime::model::{Argument, Kernel};
 
-use crate::{Forms, Problem};
+use crate::{Forms, Problem, compiled};
 
 /// The power of `power`.
 pub(crate) const POWER: u32 = 7;
@@ -16,7 +16,7 @@ pub(crate) const POWER: u32 = 7;
 pub(crate) const FACTOR: f32 = 2.5;
 
 /// How long a simulated kernel takes, in seconds: little, since values are what counts here.
-const KERNEL_S: f64 = 20e-6;
+pub(crate) const KERNEL_S: f64 = 20e-6;
 
 /// A kernel whose results are known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +53,7 @@ pub(crate) fn model(forms: &Forms, work: Work, batch: usize, elements: usize) ->
             resized(Model::open(models.join(directory))?, batch, elements)?
         }
         Forms::Graphs(graphs) => Model::open(graphs.join(graph))?,
+        Forms::Compiled(folder) => compiled::write(folder.path(), work, batch, elements)?,
     };
     model.batch = batch;
     model.kernel_s = Some(KERNEL_S);

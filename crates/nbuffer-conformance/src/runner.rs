@@ -1,9 +1,11 @@
 //! A device as the suite sees it.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nbuffer_runtime::{BoxError, Device};
+use tempfile::TempDir;
 
 /// How to open a device, what it can carry, and what it is known not to do.
 pub struct Runner {
@@ -19,17 +21,22 @@ pub struct Runner {
     pub double_buffer: bool,
     /// How many kernels of one lane may run at once.
     pub kernel_units: usize,
+    /// Asked after each case, when all of it is gone: whether what is below the device was left as it was found, or what is
+    /// left and was misused. A device whose driver cannot tell has none.
+    pub at_rest: Option<Box<dyn Fn() -> Result<(), BoxError> + Send + Sync>>,
     /// Cases that fail, by name, each with the reason. One that passes all the same is red.
     pub expected_failures: Vec<(&'static str, &'static str)>,
 }
 
 /// What a device's kernels are made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Forms {
     /// The programs in `models/`, resized: a device takes the code that is for it, or computes the built-in form.
     Programs,
     /// ONNX graphs of the same names in this directory.
     Graphs(PathBuf),
+    /// Compiled model directories of int8 tensors, written into this folder.
+    Compiled(Arc<TempDir>),
 }
 
 impl Runner {
@@ -47,6 +54,7 @@ impl Runner {
             lanes_max: 1,
             double_buffer: false,
             kernel_units: 1,
+            at_rest: None,
             expected_failures: Vec::new(),
         }
     }

@@ -91,7 +91,10 @@ pub fn run_case(case: &Case, runner: &Arc<Runner>, sizes: &Sizes) -> Result<(), 
     let (run, runner, sizes) = (case.run, Arc::clone(runner), *sizes);
     // A case that hangs keeps its thread: there is no safe way to end it.
     thread::spawn(move || {
-        let result = catch_unwind(AssertUnwindSafe(|| run(&runner, &sizes)));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            run(&runner, &sizes)?;
+            runner.at_rest.as_ref().map_or(Ok(()), |at_rest| at_rest())
+        }));
         // Nobody listens any more when it took too long.
         let _ = tell.send(result.unwrap_or_else(|panic| Err(format!("panicked: {}", said(&*panic)).into())));
     });

@@ -56,3 +56,18 @@ fn simulated_gpu() {
 fn opencl() {
     passes("opencl");
 }
+
+#[test]
+fn metis_over_its_stand_in() {
+    passes("metis stand-in");
+}
+
+#[test]
+fn metis_over_its_stand_in_with_double_buffering() {
+    passes("metis stand-in late");
+}
+
+#[test]
+fn metis_over_its_stand_in_with_blocking_calls() {
+    passes("metis stand-in blocking");
+}

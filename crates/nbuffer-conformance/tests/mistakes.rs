@@ -1,12 +1,13 @@
 //! Devices with a mistake each: the suite must find it, and the case must be the one that is for it.
+//!
+//! What is wrong with results and buffers is found in float32, which programs compute, and in the padded int8 of compiled models.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use nbuffer_conformance::{CASES, Case, Outcome, Runner, Sizes, check, run_case, table};
+use nbuffer_conformance::{CASES, Case, Outcome, Runner, Sizes, check, run_case, runners, table};
 use nbuffer_core::tensor::TensorInfo;
-use nbuffer_onnx::Rten;
 use nbuffer_runtime::{
     Called, Calls, Completions, Device, DeviceError, DeviceInfo, DeviceSpan, Ended, Flight, HostBuffer,
     InputSet, Lane, LaneOptions, Memory, Model, OutputSet, Program, QueuedLane,
@@ -24,6 +25,8 @@ enum Mistake {
     Stale,
     /// The outputs are not written.
     NotWritten,
+    /// The second half of an output is that of the item before.
+    HalfStale,
     /// Every output is NaN.
     NotANumber,
     /// One bit of one element is wrong.
@@ -44,7 +47,7 @@ enum Mistake {
     KeepsLanes,
 }
 
-/// The queued device, whole but for its mistake.
+/// A queued device, whole but for its mistake.
 struct Broken {
     inner: Box<dyn Device>,
     mistake: Mistake,
@@ -59,6 +62,8 @@ struct BrokenProgram {
 /// What a lane remembers between calls, to get it wrong.
 #[derive(Default)]
 struct Before {
+    /// The last byte of an output that is no padding.
+    last_byte: usize,
     output: Option<Vec<u8>>,
     held: Option<Called<InputSet, OutputSet>>,
     kernel: Option<DeviceSpan>,
@@ -95,11 +100,18 @@ impl Mistake {
                     output[0].bytes_mut().copy_from_slice(&stale);
                 }
             }
+            Mistake::HalfStale => {
+                let right = output[0].bytes().to_vec();
+                let half = right.len() / 2;
+                if let Some(stale) = before.output.replace(right) {
+                    output[0].bytes_mut()[half..].copy_from_slice(&stale[half..]);
+                }
+            }
             Mistake::NotWritten => {
                 *output = before.untouched.remove(&id.sequence()).expect("it was kept when it was submitted");
             }
             Mistake::NotANumber => output[0].as_mut_slice::<f32>().fill(f32::NAN),
-            Mistake::OneBit if landed == 3 => *output[0].bytes_mut().last_mut().unwrap() ^= 1,
+            Mistake::OneBit if landed == 3 => output[0].bytes_mut()[before.last_byte] ^= 1,
             Mistake::Overlaps | Mistake::TooEarly | Mistake::NoSpans => {
                 let mut told = **spans;
                 let kernel = told.kernel.as_mut().expect("the device tells");
@@ -138,7 +150,8 @@ impl Device for Broken {
     fn prepare(&self, model: &Arc<Model>, lanes: usize) -> Result<Arc<dyn Program>, DeviceError> {
         let inner = match self.inner.prepare(model, lanes) {
             Err(_) if self.mistake == Mistake::TakesAnything => {
-                self.inner.prepare(&Arc::new(Model::open("../../models/copy").unwrap()), lanes)?
+                let other = nbuffer_sim::open("gpu", Arc::new(nbuffer_onnx::Rten)).unwrap();
+                other.prepare(&Arc::new(Model::open("../../models/copy").unwrap()), lanes)?
             }
             prepared => prepared?,
         };
@@ -173,8 +186,12 @@ impl Program for BrokenProgram {
         let Lane { calls, memory } = self.inner.open_lane(options)?;
         let memory = BrokenMemory { inner: memory, mistake };
         let Calls::Queued(open) = calls else { panic!("a queued device") };
+        let output = &self.outputs()[0];
+        let padding_behind =
+            output.padding().last().map_or(0, |&(_, after)| after * output.dtype().size_bytes());
+        let last_byte = output.size() - padding_behind - 1;
         let open = move |completions: Completions<InputSet, OutputSet>| {
-            let before = Arc::new(Mutex::new(Before::default()));
+            let before = Arc::new(Mutex::new(Before { last_byte, ..Before::default() }));
             let kept = Arc::clone(&before);
             let tell = move |called, _| {
                 let spoiled = mistake.spoil(&mut before.lock().unwrap(), called);
@@ -224,12 +241,27 @@ impl Memory<InputSet, OutputSet> for BrokenMemory {
     }
 }
 
-fn runner(mistake: Mistake) -> Runner {
-    let open = move || {
-        let inner: Box<dyn Device> = Box::new(nbuffer_sim::open("gpu", Arc::new(Rten))?);
-        Ok::<_, nbuffer_runtime::BoxError>(Broken { inner, mistake })
-    };
-    Runner::new("broken", open)
+/// The queued devices that are given a mistake, by the names of their runners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    Programs,
+    Compiled,
+}
+
+impl Over {
+    const ALL: [Over; 2] = [Over::Programs, Over::Compiled];
+
+    fn runner(self, mistake: Mistake) -> Runner {
+        let name = match self {
+            Over::Programs => "sim:gpu",
+            Over::Compiled => "metis stand-in",
+        };
+        let whole =
+            runners::all().into_iter().find(|runner| runner.name == name).expect("it is in the table");
+        let open_whole = whole.open;
+        let open = move || Ok(Box::new(Broken { inner: open_whole()?, mistake }) as Box<dyn Device>);
+        Runner { open: Box::new(open), lanes_max: 1, ..whole }
+    }
 }
 
 fn case(name: &str) -> &'static Case {
@@ -239,71 +271,107 @@ fn case(name: &str) -> &'static Case {
 const SIZES: Sizes = Sizes { elements: 100, items: 24, items_long: 2000, patience: Duration::from_secs(60) };
 
 /// A device with `mistake` must fail the case `name`, which says `says`; a whole one passes it.
-fn check_found(mistake: Mistake, name: &str, says: &str, sizes: Sizes) {
+fn check_found(over: Over, mistake: Mistake, name: &str, says: &str, sizes: Sizes) {
     // What hangs is to be found soon; what is whole gets all the time it needs.
     let hasty = Sizes {
         patience: if says.contains("did not end") { Duration::from_secs(2) } else { sizes.patience },
         ..sizes
     };
-    let failed = run_case(case(name), &Arc::new(runner(mistake)), &hasty);
-    let why = failed.expect_err(&format!("{mistake:?} passes `{name}`")).to_string();
-    assert!(why.contains(says), "{mistake:?}, `{name}`: should say {says:?}: {why}");
-    let whole = run_case(case(name), &Arc::new(runner(Mistake::None)), &sizes);
-    whole.unwrap_or_else(|why| panic!("a whole device fails `{name}`: {why}"));
+    let failed = run_case(case(name), &Arc::new(over.runner(mistake)), &hasty);
+    let why = failed.expect_err(&format!("{over:?}, {mistake:?} passes `{name}`")).to_string();
+    assert!(why.contains(says), "{over:?}, {mistake:?}, `{name}`: should say {says:?}: {why}");
+    let whole = run_case(case(name), &Arc::new(over.runner(Mistake::None)), &sizes);
+    whole.unwrap_or_else(|why| panic!("{over:?}: a whole device fails `{name}`: {why}"));
 }
 
 #[test]
 fn results_that_are_not_the_items_own() {
-    let rings = "N = 1..8, lanes 1..4";
-    check_found(Mistake::Swaps, "values are exact", "item 0, element 0: has the result of item 1", SIZES);
-    check_found(Mistake::Stale, "values are exact", "item 1, element 0: has the result of item 0", SIZES);
-    check_found(Mistake::Stale, rings, "item 1, element 0: has the result of item 0", SIZES);
-    check_found(Mistake::Stale, "a batch keeps its items apart", "has the result of item", SIZES);
-    check_found(Mistake::Stale, "cancelled mid-flight", "has the result of item", SIZES);
-    check_found(Mistake::Stale, "failing items", "has the result of item", SIZES);
-    check_found(Mistake::Stale, "a long stream in flat memory", "has the result of item", SIZES);
-    check_found(Mistake::Stale, "two pipelines on one device", "has the result of item", SIZES);
+    for over in Over::ALL {
+        let found = |mistake, name, says| check_found(over, mistake, name, says, SIZES);
+        let rings = "N = 1..8, lanes 1..4";
+        found(Mistake::Swaps, "values are exact", "item 0, element 0: has the result of item 1");
+        found(Mistake::Stale, "values are exact", "item 1, element 0: has the result of item 0");
+        found(Mistake::Stale, rings, "item 1, element 0: has the result of item 0");
+        found(Mistake::Stale, "a batch keeps its items apart", "has the result of item");
+        found(Mistake::Stale, "cancelled mid-flight", "has the result of item");
+        found(Mistake::Stale, "failing items", "has the result of item");
+        found(Mistake::Stale, "a long stream in flat memory", "has the result of item");
+        found(Mistake::Stale, "two pipelines on one device", "has the result of item");
+    }
 }
 
 #[test]
 fn values_that_are_wrong() {
-    check_found(Mistake::NotWritten, "values are exact", "has 0x00000000 for", SIZES);
-    check_found(Mistake::NotANumber, "values are exact", "has 0x7fc00000 for", SIZES);
-    check_found(Mistake::OneBit, "values are exact", "item 2, element 99: has 0x", SIZES);
+    for over in Over::ALL {
+        let found = |mistake, says| check_found(over, mistake, "values are exact", says, SIZES);
+        found(Mistake::NotWritten, "has 0x00000000 for");
+        found(Mistake::OneBit, "item 2, element 99: has 0x");
+        found(Mistake::HalfStale, "item 1, element ");
+    }
+    check_found(Over::Programs, Mistake::NotANumber, "values are exact", "has 0x7fc00000 for", SIZES);
 }
 
 #[test]
 fn items_that_never_come_back() {
-    check_found(Mistake::Drops, "N = 1..8, lanes 1..4", "did not end within 2s", SIZES);
-    check_found(Mistake::Swaps, "short and empty streams", "did not end within 2s", SIZES);
+    for over in Over::ALL {
+        check_found(over, Mistake::Drops, "N = 1..8, lanes 1..4", "did not end within 2s", SIZES);
+        check_found(over, Mistake::Swaps, "short and empty streams", "did not end within 2s", SIZES);
+    }
 }
 
 #[test]
 fn spans_that_cannot_be() {
     let spans = "spans nest and do not overlap";
-    check_found(Mistake::Overlaps, spans, "", SIZES);
-    check_found(Mistake::TooEarly, spans, "item 0: kernel at", SIZES);
-    check_found(Mistake::NoSpans, spans, "has no kernel span", SIZES);
+    for over in Over::ALL {
+        check_found(over, Mistake::Overlaps, spans, "", SIZES);
+        check_found(over, Mistake::NoSpans, spans, "has no kernel span", SIZES);
+    }
+    check_found(Over::Programs, Mistake::TooEarly, spans, "item 0: kernel at", SIZES);
 }
 
 #[test]
 fn memory_that_is_lost_or_too_short() {
-    let sizes = Sizes { elements: 4000, ..SIZES };
-    check_found(Mistake::Leaks, "a long stream in flat memory", "memory grew by", sizes);
-    check_found(Mistake::ShortInputs, "sets fit the tensors", "input `input_0` has 396 B of 400", SIZES);
+    for (over, elements, too_short) in [
+        (Over::Programs, 4000, "input `input_0` has 396 B of 400"),
+        (Over::Compiled, 8000, "input `input_0` has 252 B of 256"),
+    ] {
+        let sizes = Sizes { elements, ..SIZES };
+        check_found(over, Mistake::Leaks, "a long stream in flat memory", "memory grew by", sizes);
+        check_found(over, Mistake::ShortInputs, "sets fit the tensors", too_short, SIZES);
+    }
 }
 
 #[test]
 fn models_and_lanes_that_are_not_looked_after() {
-    check_found(Mistake::TakesAnything, "models that cannot be", "took a model with", SIZES);
-    check_found(Mistake::KeepsLanes, "opened again and again", "no lane is left", SIZES);
+    for over in Over::ALL {
+        check_found(over, Mistake::TakesAnything, "models that cannot be", "took a model with", SIZES);
+        check_found(over, Mistake::KeepsLanes, "opened again and again", "no lane is left", SIZES);
+    }
+}
+
+#[test]
+fn what_a_device_leaves_below_it_is_found() {
+    let mut runner = Over::Compiled.runner(Mistake::None);
+    // A device that somebody still holds when the case has ended.
+    let held = Arc::new(Mutex::new(None));
+    let (keep, open) = (Arc::clone(&held), runner.open);
+    runner.open = Box::new(move || {
+        let device = open()?;
+        *keep.lock().unwrap() = Some(open()?);
+        Ok(device)
+    });
+    let runner = Arc::new(runner);
+    let why = run_case(case("values are exact"), &runner, &SIZES).unwrap_err().to_string();
+    assert!(why.contains("1 context left"), "{why}");
+    drop(held.lock().unwrap().take());
+    (runner.at_rest.as_ref().expect("the stand-in can tell"))().unwrap();
 }
 
 #[test]
 fn a_listed_failure_that_passes_is_red() {
     let listed = |mistake| {
         let expected_failures = vec![("values are exact", "the card is old")];
-        let column = check(Runner { expected_failures, ..runner(mistake) }, &SIZES);
+        let column = check(Runner { expected_failures, ..Over::Programs.runner(mistake) }, &SIZES);
         (column.outcomes[0].clone(), column.red().len(), table(&[column]))
     };
     let (outcome, red, table) = listed(Mistake::None);
@@ -329,5 +397,5 @@ fn a_device_that_is_not_here_is_no_failure() {
 #[test]
 #[should_panic(expected = "lists `values`, which is no case")]
 fn a_listed_failure_of_no_case_is_a_mistake() {
-    check(Runner { expected_failures: vec![("values", "")], ..runner(Mistake::None) }, &SIZES);
+    check(Runner { expected_failures: vec![("values", "")], ..Over::Programs.runner(Mistake::None) }, &SIZES);
 }

@@ -271,6 +271,9 @@ pub struct PlanSummary {
     pub lane: Cow<'static, str>,
     /// What the link was taken for: `full` or `half` duplex.
     pub link: Cow<'static, str>,
+    /// The cores that lanes compute on beside the host threads, where they do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cores: Option<usize>,
     /// What a call takes in all on a lane that blocks, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub call_s: Option<f64>,
@@ -411,6 +414,7 @@ impl PlanSummary {
             device_busy: plan.device_busy(),
             lane: setting.overlap.name().into(),
             link: setting.link.name().into(),
+            cores: setting.cores,
             call_s: known(setting.times.call_s),
             source_s: known(setting.source_s),
             advice: plan.advice(),

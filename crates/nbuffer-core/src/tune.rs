@@ -278,6 +278,7 @@ fn why(plan: &Plan) -> String {
         Resource::Write | Resource::Read | Resource::Link => "link-bound",
         Resource::Source => "source-bound",
         Resource::Host | Resource::PreprocessThreads | Resource::PostprocessThreads => "host-bound",
+        Resource::Cores => "core-bound",
         Resource::Buffers | Resource::Inputs | Resource::Outputs => "buffer-bound",
     };
     let enough = match buffers.enough {

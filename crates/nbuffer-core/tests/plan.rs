@@ -351,6 +351,35 @@ fn lanes_share_a_link_or_have_one_each() {
     check(blocking, Resource::Write, 0.0005, 2, 10);
 }
 
+/// Lanes that compute on the cores of the host threads: together they cannot do more than the cores can.
+#[test]
+fn lanes_that_compute_on_the_hosts_cores_share_them() {
+    let cpu = |lanes, n, threads, cores| Setting {
+        lanes,
+        cores: Some(cores),
+        overlap: Overlap::None,
+        ..example(n, threads)
+    };
+    // Ip 4, a call of 3 and Op 1 ms.
+    check(cpu(2, 1, 2, 2), Resource::Cores, 0.004, 1, 2);
+    let plan = planned(&cpu(2, 4, 2, 2));
+    assert_eq!((plan.buffers.advised, plan.buffers.spare.shared), (Sets::Joint(1), 0));
+    assert!(plan.buffers.why.ends_with("every core has something to do"), "{}", plan.buffers.why);
+    let advice = plan.advice();
+    assert_eq!(
+        advice[0],
+        "core-bound: 3 cores instead of 2 give 1.50x; a device that computes as fast with cores of its own gives 1.60x \
+         (then the host threads are the limit); more buffer sets, host threads or lanes give nothing"
+    );
+    // One lane of two cores: the other core prepares, and has too much to do.
+    check(cpu(1, 4, 2, 2), Resource::Cores, 0.004, 2, 2);
+    assert_eq!(planned(&cpu(1, 4, 2, 2)).buffers.spare.shared, 2);
+    // More cores than there is work for.
+    check(cpu(1, 4, 4, 4), Resource::Device, 0.003, 3, 4);
+    // A thread more than there are cores is taken at its word.
+    check(cpu(2, 4, 4, 2), Resource::Cores, 0.002, 2, 2);
+}
+
 #[test]
 fn a_slow_source_asks_for_fewer_buffers() {
     let setting = Setting { source_s: 0.01, ..example(4, 4) };

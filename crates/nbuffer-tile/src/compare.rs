@@ -7,6 +7,7 @@ use crate::core::Core;
 use crate::element::Element;
 use crate::error::KernelError;
 use crate::instruction::{Comparison, Selection, VectorOp};
+use crate::scalar::Value;
 use crate::tensor::Local;
 use crate::vector::Call;
 
@@ -56,12 +57,12 @@ impl Core {
     ///
     /// As [`add`](Core::add).
     #[track_caller]
-    pub fn select_or<T: Element>(
+    pub fn select_or<'s, T: Element>(
         &self,
         dst: Local<'_, T>,
         mask: Local<'_, u8>,
         a: Local<'_, T>,
-        scalar: T,
+        scalar: impl Into<Value<'s, T>>,
         count: u32,
     ) -> Result<(), KernelError> {
         let call = Call::new("select_or", VectorOp::Select(Selection::TensorOrScalar), count).with(scalar);

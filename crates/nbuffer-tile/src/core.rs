@@ -6,15 +6,13 @@ use std::panic::Location;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 
+use crate::chunk::{Chunk, Draft};
 use crate::error::{ErrorKind, KernelError, Share};
-use crate::instruction::{Instruction, Op};
+use crate::instruction::Op;
 use crate::pipe::{Event, Pipe};
 use crate::position::{Space, TPosition};
 use crate::profile::{Arch, Profile};
 use crate::queue::{BlockId, Queue};
-
-/// Instructions handed to the simulator in one go.
-const CHUNK: usize = 512;
 
 /// The most queues' blocks and buffers that a `TPipe` holds (vendor source, kernel_tpipe.h).
 pub(crate) const HANDLES: usize = 64;
@@ -35,10 +33,10 @@ pub struct Core {
 
 #[derive(Debug)]
 struct Recorder {
-    chunk: Vec<Instruction>,
+    draft: Draft,
     /// Queue operations since the last instruction.
     calls: u16,
-    simulator: SyncSender<Vec<Instruction>>,
+    simulator: SyncSender<Chunk>,
     has_pipe: bool,
     queues: Vec<Queue>,
     /// Next free byte of each memory.
@@ -49,6 +47,8 @@ struct Recorder {
     /// Flags set by hand and not waited for, and those waited for and not set, in program order.
     set: HashMap<(Event, u8), &'static Location<'static>>,
     awaited: HashMap<(Event, u8), &'static Location<'static>>,
+    /// Registers of the scalar core, and whether each is in use.
+    registers: Vec<bool>,
     /// The first thing that went wrong where nothing could be returned.
     failed: Option<KernelError>,
 }
@@ -59,10 +59,10 @@ impl Core {
         cores: usize,
         profile: Arc<Profile>,
         tensors: Arc<[u64]>,
-        simulator: SyncSender<Vec<Instruction>>,
+        simulator: SyncSender<Chunk>,
     ) -> Self {
         let recorder = Recorder {
-            chunk: Vec::with_capacity(CHUNK),
+            draft: Draft::new(),
             calls: 0,
             simulator,
             has_pipe: false,
@@ -72,6 +72,7 @@ impl Core {
             ids: Event::all().map(|event| profile.arch.reserved_ids(event)).collect(),
             set: HashMap::new(),
             awaited: HashMap::new(),
+            registers: Vec::new(),
             failed: None,
         };
         Core { index, cores, profile, tensors, recorder: RefCell::new(recorder) }
@@ -250,10 +251,25 @@ impl Core {
         at: &'static Location<'static>,
     ) -> R {
         let recorder = &mut *self.recorder.borrow_mut();
-        let Recorder { queues, chunk, calls, simulator, ids, failed, .. } = recorder;
-        let issuer = &mut Issuer { chunk, calls, simulator, failed, at };
+        let Recorder { queues, draft, calls, simulator, ids, failed, .. } = recorder;
+        let issuer = &mut Issuer { draft, calls, simulator, failed, at };
         let ids = &mut Ids { bits: ids, of_event: self.profile.event_ids, arch: self.profile.arch };
         work(&mut queues[index], issuer, ids)
+    }
+
+    /// The first register that is not in use, and now is.
+    pub(crate) fn take_register(&self) -> u32 {
+        let registers = &mut self.recorder.borrow_mut().registers;
+        let free = registers.iter().position(|is_used| !is_used).unwrap_or(registers.len());
+        if free == registers.len() {
+            registers.push(true);
+        }
+        registers[free] = true;
+        free as u32
+    }
+
+    pub(crate) fn free_register(&self, register: u32) {
+        self.recorder.borrow_mut().registers[register as usize] = false;
     }
 
     /// The name of a queue.
@@ -291,8 +307,7 @@ impl Core {
         if let Some((event, id, at)) = first(&recorder.set) {
             return Err(KernelError::new(ErrorKind::NeverWaited { event, id }, at));
         }
-        let rest = std::mem::take(&mut recorder.chunk);
-        let _ = recorder.simulator.send(rest);
+        let _ = recorder.simulator.send(recorder.draft.take());
         Ok(())
     }
 }
@@ -327,16 +342,16 @@ impl Ids<'_> {
 
 impl Recorder {
     fn issue(&mut self, op: Op, at: &'static Location<'static>) -> Result<(), KernelError> {
-        let Recorder { chunk, calls, simulator, failed, .. } = self;
-        Issuer { chunk, calls, simulator, failed, at }.issue(op)
+        let Recorder { draft, calls, simulator, failed, .. } = self;
+        Issuer { draft, calls, simulator, failed, at }.issue(op)
     }
 }
 
 /// Puts the instructions of one call behind those before.
 pub(crate) struct Issuer<'a> {
-    chunk: &'a mut Vec<Instruction>,
+    draft: &'a mut Draft,
     calls: &'a mut u16,
-    simulator: &'a SyncSender<Vec<Instruction>>,
+    simulator: &'a SyncSender<Chunk>,
     failed: &'a Option<KernelError>,
     at: &'static Location<'static>,
 }
@@ -351,11 +366,8 @@ impl Issuer<'_> {
         if let Some(failed) = self.failed {
             return Err(failed.clone());
         }
-        self.chunk.push(Instruction { op, calls: std::mem::take(self.calls), at: self.at });
-        if self.chunk.len() < CHUNK {
-            return Ok(());
-        }
-        let full = std::mem::replace(self.chunk, Vec::with_capacity(CHUNK));
+        self.draft.push(op, std::mem::take(self.calls), self.at);
+        let Some(full) = self.draft.take_full() else { return Ok(()) };
         // Nobody listens any more once another core has failed.
         self.simulator.send(full).map_err(|_| KernelError::new(ErrorKind::Stopped, self.at))
     }

@@ -1,20 +1,11 @@
 //! Instructions: what a kernel, run in program order, leaves for the pipes.
 
-use std::panic::Location;
-
 use crate::element::DType;
 use crate::pipe::{Event, Pipe};
 use crate::position::Space;
+use crate::profile::ScalarUnit;
 
-/// One instruction, and the line of the kernel that made it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Instruction {
-    pub(crate) op: Op,
-    /// Queue operations whose code the scalar core runs before it.
-    pub(crate) calls: u16,
-    pub(crate) at: &'static Location<'static>,
-}
-
+/// What a kernel gives the core to do.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Op {
     Set(Event, u8),
@@ -26,21 +17,27 @@ pub(crate) enum Op {
     Copy(Copy),
     Vector(Vector),
     Mmad(Mmad),
+    Scalar(Scalar),
 }
 
-impl Op {
-    /// The pipe that carries it out.
-    pub(crate) fn pipe(&self) -> Pipe {
-        match self {
-            Op::BarrierAll => Pipe::S,
-            Op::Set(event, _) => event.from,
-            Op::Wait(event, _) => event.to,
-            Op::Barrier(pipe) => *pipe,
-            Op::Copy(copy) => copy.route.pipe(),
-            Op::Vector(_) => Pipe::V,
-            Op::Mmad(_) => Pipe::M,
-        }
-    }
+/// What a pipe works on, and for some time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Work<'a> {
+    Copy(&'a Copy),
+    Vector(&'a Vector),
+    Mmad(&'a Mmad),
+    Scalar(&'a Scalar),
+}
+
+/// What kind of work it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opcode {
+    Copy(Route),
+    Vector(VectorOp),
+    Mmad,
+    ScalarLoad,
+    ScalarStore,
+    ScalarCompute,
 }
 
 /// From where to where a copy goes.
@@ -191,7 +188,7 @@ pub(crate) enum Selection {
 }
 
 /// A vector instruction: repeats of up to 256 bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Vector {
     pub(crate) op: VectorOp,
     /// Of the sources.
@@ -202,12 +199,52 @@ pub(crate) struct Vector {
     /// As many as the operation has; the others are as the first.
     pub(crate) sources: [Operand; 3],
     pub(crate) n_sources: u8,
-    /// In the first bytes, as an element of the sources.
-    pub(crate) scalar: [u8; 4],
+    /// As an element of the sources.
+    pub(crate) scalar: Number,
     pub(crate) shape: Shape,
     /// Bytes from the first to the last of the destination, and of each source. They lie within the unified buffer.
     pub(crate) dst_len: u32,
     pub(crate) source_lens: [u32; 3],
+}
+
+/// A number, in the first bytes of these, or in a register of the scalar core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Number {
+    Known([u8; 4]),
+    Register(u32),
+}
+
+/// An element of a tensor, as the scalar core reaches it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Spot {
+    /// The byte in the unified buffer.
+    Local(u32),
+    /// The tensor in global memory, and the byte.
+    Global(u32, u64),
+}
+
+/// What the scalar core does to data.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Scalar {
+    /// Reads an element into a register.
+    Load { from: Spot, dtype: DType, to: u32 },
+    /// Writes an element.
+    Store { value: Number, dtype: DType, to: Spot },
+    /// Computes with two numbers.
+    Compute { op: VectorOp, dtype: DType, a: Number, b: Number, to: u32 },
+}
+
+impl Scalar {
+    /// Cycles until the element is read or there, if it is one.
+    pub(crate) fn cycles(&self, unit: &ScalarUnit) -> f64 {
+        match self {
+            Scalar::Load { from: spot, .. } | Scalar::Store { to: spot, .. } => match spot {
+                Spot::Local(_) => unit.local_access,
+                Spot::Global(..) => unit.global_access,
+            },
+            Scalar::Compute { .. } => unit.issue,
+        }
+    }
 }
 
 /// Which elements a vector instruction works on.
@@ -308,23 +345,34 @@ impl VectorOp {
     }
 }
 
-impl Op {
-    /// The vendor's name of the instruction, as its traces have it.
-    pub(crate) fn name(&self) -> &'static str {
+impl Work<'_> {
+    pub(crate) fn opcode(self) -> Opcode {
         match self {
-            Op::Set(..) => "SET_FLAG",
-            Op::Wait(..) => "WAIT_FLAG",
-            Op::Barrier(_) | Op::BarrierAll => "BAR",
-            Op::Copy(copy) => match copy.route {
-                Route::In(Space::Ub) => "MOV_OUT_TO_UB",
-                Route::In(_) => "MOV_OUT_TO_L1",
-                Route::Out => "MOV_UB_TO_OUT",
-                Route::Load(Space::L0a) => "LOAD_L1_TO_L0A",
-                Route::Load(_) => "LOAD_L1_TO_L0B",
-                Route::Fixpipe(_) => "FIX_L0C_TO_OUT",
-            },
-            Op::Vector(vector) => vector.op.name(),
-            Op::Mmad(_) => "MMAD",
+            Work::Copy(copy) => Opcode::Copy(copy.route),
+            Work::Vector(vector) => Opcode::Vector(vector.op),
+            Work::Mmad(_) => Opcode::Mmad,
+            Work::Scalar(Scalar::Load { .. }) => Opcode::ScalarLoad,
+            Work::Scalar(Scalar::Store { .. }) => Opcode::ScalarStore,
+            Work::Scalar(Scalar::Compute { .. }) => Opcode::ScalarCompute,
+        }
+    }
+}
+
+impl Opcode {
+    /// The vendor's name of the instruction, as its traces have it; of what the scalar core does to data, what it is.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Opcode::Copy(Route::In(Space::Ub)) => "MOV_OUT_TO_UB",
+            Opcode::Copy(Route::In(_)) => "MOV_OUT_TO_L1",
+            Opcode::Copy(Route::Out) => "MOV_UB_TO_OUT",
+            Opcode::Copy(Route::Load(Space::L0a)) => "LOAD_L1_TO_L0A",
+            Opcode::Copy(Route::Load(_)) => "LOAD_L1_TO_L0B",
+            Opcode::Copy(Route::Fixpipe(_)) => "FIX_L0C_TO_OUT",
+            Opcode::Vector(op) => op.name(),
+            Opcode::Mmad => "MMAD",
+            Opcode::ScalarLoad => "SCALAR_LOAD",
+            Opcode::ScalarStore => "SCALAR_STORE",
+            Opcode::ScalarCompute => "SCALAR_COMPUTE",
         }
     }
 }

@@ -75,7 +75,7 @@ pub fn launch(
             }));
         }
         let how = &Launch { values: how.values && memory.holds_values(), ..how.clone() };
-        let engine = Engine::new(profile, memory, feeds, how, at);
+        let engine = Engine::new(profile, memory, feeds, how);
         let run = engine.run();
         let mut failed = None;
         for program in programs {

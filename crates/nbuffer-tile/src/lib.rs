@@ -43,6 +43,7 @@
 
 mod advice;
 pub mod catalog;
+mod chunk;
 mod compare;
 mod copy;
 mod core;
@@ -62,6 +63,7 @@ mod profile;
 mod queue;
 mod reduce;
 mod report;
+mod scalar;
 mod sim;
 mod tensor;
 mod vector;
@@ -83,6 +85,9 @@ pub use profile::{
 };
 pub use queue::{TBuf, TPipe, TQue, TQueBind};
 pub use report::{Hazards, Limit, QueueReport, TileReport, VectorReport};
-pub use sim::{CoreReport, GlobalMemory, Hazard, HazardKind, Party, PipeReport, Run, TileSpan, Wait, Waits};
+pub use scalar::{Elements, Scalar, Value};
+pub use sim::{
+    CoreReport, GlobalMemory, Hazard, HazardKind, Party, PipeReport, Place, Run, TileSpan, Wait, Waits,
+};
 pub use tensor::{GlobalTensor, Local, LocalTensor};
 pub use vector::{Extent, Strides};

@@ -4,14 +4,8 @@
 use std::panic::Location;
 
 use crate::core::Core;
-use crate::element::Element;
 use crate::error::{ErrorKind, KernelError};
 use crate::pipe::Pipe;
-use crate::tensor::Local;
-
-/// A kernel's program runs before anything is computed: there is no value yet that it could read.
-const NO_VALUES_YET: &str = "the kernel's program runs before its instructions do, so that it cannot see what they compute; keep the \
-                             value in a tensor, and work on it with vector instructions";
 
 /// Cores meet in global memory alone.
 const CORES_APART: &str = "cores do not wait for each other within a launch; give each its own part of the output, and launch \
@@ -23,31 +17,6 @@ fn not_modelled<R>(call: &'static str, instead: &'static str) -> Result<R, Kerne
 }
 
 impl Core {
-    /// An element's value, for the scalar core (`GetValue`).
-    ///
-    /// # Errors
-    ///
-    /// Always: it is not modelled.
-    #[track_caller]
-    pub fn get_value<T: Element>(&self, _from: Local<'_, T>, _index: u32) -> Result<T, KernelError> {
-        not_modelled("get_value", NO_VALUES_YET)
-    }
-
-    /// Writes an element from the scalar core (`SetValue`).
-    ///
-    /// # Errors
-    ///
-    /// Always: it is not modelled. `duplicate` with a mask does the same on V.
-    #[track_caller]
-    pub fn set_value<T: Element>(
-        &self,
-        _to: Local<'_, T>,
-        _index: u32,
-        _value: T,
-    ) -> Result<(), KernelError> {
-        not_modelled("set_value", "the scalar core has no access to data; use duplicate with a mask")
-    }
-
     /// Sets a flag for other cores (`CrossCoreSetFlag`).
     ///
     /// # Errors

@@ -189,6 +189,10 @@ pub struct ScalarUnit {
     pub flag: f64,
     /// Instructions that may wait in front of a pipe.
     pub fifo: usize,
+    /// Cycles to read an element of the unified buffer, and until a written one is there.
+    pub local_access: f64,
+    /// The same of global memory.
+    pub global_access: f64,
 }
 
 /// Global memory, which all cores share.
@@ -272,7 +276,8 @@ fn unit(key: &str) -> &'static str {
         "launch_us" => "us",
         "bytes_per_s" | "l2_bytes_per_s" => "B/s",
         "rate" | "peak" | "l1_to_l0a" | "l1_to_l0b" | "core_bytes_per_cycle" => "B/cycle",
-        "latency" | "floor" | "interval" | "startup" | "issue" | "queue_call" | "flag" => "cycles",
+        "latency" | "floor" | "interval" | "startup" | "issue" | "queue_call" | "flag" | "local_access"
+        | "global_access" => "cycles",
         "l2_bytes" => "B",
         _ if key.starts_with("sizes.") => "B",
         _ if key.starts_with("vector_cycles.") => "cycles a repeat",
@@ -483,6 +488,8 @@ impl Profile {
             ("scalar.issue", self.scalar.issue),
             ("scalar.queue_call", self.scalar.queue_call),
             ("scalar.flag", self.scalar.flag),
+            ("scalar.local_access", self.scalar.local_access),
+            ("scalar.global_access", self.scalar.global_access),
             ("global.launch_us", self.global.launch_us),
         ];
         not_below.extend(

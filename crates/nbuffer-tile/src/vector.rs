@@ -6,8 +6,9 @@ use crate::copy::check_range;
 use crate::core::Core;
 use crate::element::{DType, Element};
 use crate::error::{ErrorKind, KernelError};
-use crate::instruction::{Op, Operand, Rounding, Shape, Vector, VectorOp};
+use crate::instruction::{Number, Op, Operand, Rounding, Shape, Vector, VectorOp};
 use crate::position::Space;
+use crate::scalar::Value;
 use crate::tensor::Local;
 
 /// Which elements a vector instruction works on.
@@ -88,11 +89,11 @@ macro_rules! with_scalar {
         ///
         /// As [`add`](Core::add).
         #[track_caller]
-        pub fn $name<T: Element>(
+        pub fn $name<'s, T: Element>(
             &self,
             dst: Local<'_, T>,
             a: Local<'_, T>,
-            scalar: T,
+            scalar: impl Into<Value<'s, T>>,
             extent: impl Into<Extent>,
         ) -> Result<(), KernelError> {
             let call = Call::new(stringify!($name), VectorOp::$op, extent).with(scalar);
@@ -199,10 +200,10 @@ impl Core {
     ///
     /// As [`add`](Core::add).
     #[track_caller]
-    pub fn duplicate<T: Element>(
+    pub fn duplicate<'s, T: Element>(
         &self,
         dst: Local<'_, T>,
-        value: T,
+        value: impl Into<Value<'s, T>>,
         extent: impl Into<Extent>,
     ) -> Result<(), KernelError> {
         let call = Call::new("duplicate", VectorOp::Duplicate, extent).with(value);
@@ -287,17 +288,16 @@ pub(crate) struct Call {
     name: &'static str,
     op: VectorOp,
     extent: Extent,
-    scalar: [u8; 4],
+    scalar: Number,
 }
 
 impl Call {
     pub(crate) fn new(name: &'static str, op: VectorOp, extent: impl Into<Extent>) -> Self {
-        Call { name, op, extent: extent.into(), scalar: [0; 4] }
+        Call { name, op, extent: extent.into(), scalar: Number::Known([0; 4]) }
     }
 
-    pub(crate) fn with<T: Element>(mut self, scalar: T) -> Self {
-        self.scalar[..T::DTYPE.size() as usize].copy_from_slice(bytemuck::bytes_of(&scalar));
-        self
+    pub(crate) fn with<'s, T: Element>(self, scalar: impl Into<Value<'s, T>>) -> Self {
+        Call { scalar: scalar.into().number, ..self }
     }
 
     /// The instruction, if everything about it is as it must be.

@@ -238,7 +238,7 @@ fn copies_in_to_one_place_need_a_barrier() {
     let (first, second) = ("core.data_copy_in(input.get(), x, TILE)", "core.data_copy_in(input.get().at(");
     outcome.names(HazardKind::WriteAfterWrite, first, second);
     let hazard = outcome.run.hazards[0];
-    assert_eq!((hazard.start, hazard.end), (TILE / 2 * 4, TILE * 4));
+    assert_eq!((hazard.start, hazard.end), (BYTES / 2, BYTES));
     let text = hazard.to_string();
     let begins = "core 0: WAW hazard on UB bytes 2048..4096: nothing makes MTE2 MOV_OUT_TO_UB (";
     assert!(text.starts_with(begins) && text.contains(") wait for MTE2 MOV_OUT_TO_UB ("), "{text}");
@@ -271,4 +271,135 @@ fn the_same_kernel_gives_the_same_wrong_values_every_time() {
         (right, run.cycles, run.hazards)
     };
     assert_eq!(run(), run());
+}
+
+/// Writes a tile of `y` and reads it back.
+fn through_global_memory(
+    flag: Option<Event>,
+) -> impl Fn(&Core, GlobalTensor<f32>, GlobalTensor<f32>) -> Result<(), KernelError> {
+    move |core, x, y| {
+        let pipe = TPipe::new(core)?;
+        let through: TQueBind<'_, VecIn, VecOut> = pipe.init_buffer(1, BYTES)?;
+        let back: TBuf<'_, VecIn> = pipe.init_tbuf(BYTES)?;
+        let local = through.alloc_tensor::<f32>()?;
+        core.data_copy_in(local.view(), x, TILE)?;
+        through.enque(local)?;
+        let local = through.deque::<f32>()?;
+        core.data_copy_out(y.at(64), local.view(), TILE)?;
+        through.free_tensor(local)?;
+        if let Some(event) = flag {
+            core.set_flag(event, 3)?;
+            core.wait_flag(event, 3)?;
+        }
+        core.data_copy_in(back.get(), y, TILE)
+    }
+}
+
+#[test]
+fn what_was_written_to_global_memory_is_waited_for_before_it_is_read() {
+    let (out, back) = ("core.data_copy_out(y.at(64)", "core.data_copy_in(back.get(), y, TILE)");
+    let ordered = outcome(true, through_global_memory(Some(Event::new(Pipe::Mte3, Pipe::Mte2))));
+    assert!(ordered.run.hazards.is_empty(), "{}", ordered.run.hazards[0]);
+    let racy = outcome(true, through_global_memory(None));
+    racy.names(HazardKind::ReadAfterWrite, out, back);
+    let text = racy.run.hazards[0].to_string();
+    let begins = "core 0: RAW hazard on global tensor 1 bytes 256..4096: nothing makes MTE2 MOV_OUT_TO_UB (";
+    assert!(text.starts_with(begins) && text.contains(") wait for MTE3 MOV_UB_TO_OUT ("), "{text}");
+    // Another pipe that waits does not help.
+    let other = outcome(true, through_global_memory(Some(MTE3_V)));
+    other.names(HazardKind::ReadAfterWrite, out, back);
+}
+
+#[test]
+fn copies_out_to_one_place_need_a_barrier() {
+    let kernel = |has_barrier: bool| {
+        move |core: &Core, _: GlobalTensor<f32>, y: GlobalTensor<f32>| {
+            let pipe = TPipe::new(core)?;
+            let output: TBuf<'_, VecOut> = pipe.init_tbuf(BYTES)?;
+            core.data_copy_out(y, output.get(), TILE)?;
+            if has_barrier {
+                core.pipe_barrier(Pipe::Mte3)?;
+            }
+            core.data_copy_out(y.at(8), output.get(), 8)
+        }
+    };
+    assert!(outcome(true, kernel(true)).run.hazards.is_empty());
+    let (first, second) = ("core.data_copy_out(y, output.get(), TILE)", "core.data_copy_out(y.at(8)");
+    outcome(true, kernel(false)).names(HazardKind::WriteAfterWrite, first, second);
+}
+
+/// What everybody knows of is forgotten, what somebody does not know of is not: however long the kernel.
+#[test]
+fn a_long_kernel_finds_only_the_hazard_that_there_is() {
+    let profile = Arc::new(Profile::named("910B1").unwrap());
+    let mut memory = GlobalMemory::hollow();
+    let tiles = 5000;
+    let [x, y] = [(); 2].map(|()| memory.zeros::<f32>(8 * tiles));
+    let run = launch(&profile, &mut memory, &Launch::on(1), |core| {
+        let pipe = TPipe::new(core)?;
+        let through: TQueBind<'_, VecIn, VecOut> = pipe.init_buffer(2, 32)?;
+        for tile in 0..tiles {
+            let local = through.alloc_tensor::<f32>()?;
+            core.data_copy_in(local.view(), x.at(8 * tile), 8)?;
+            through.enque(local)?;
+            let local = through.deque::<f32>()?;
+            core.data_copy_out(y.at(8 * tile), local.view(), 8)?;
+            through.free_tensor(local)?;
+        }
+        // The last tile but one is known to be out, the last one is not.
+        let local = through.alloc_tensor::<f32>()?;
+        core.data_copy_in(local.view(), y.at(8 * (tiles - 2)), 8)?;
+        core.data_copy_in(local.view(), y.at(8 * (tiles - 1)), 8)?;
+        through.enque(local)?;
+        let local = through.deque::<f32>()?;
+        through.free_tensor(local)
+    });
+    let run = run.unwrap();
+    let global: Vec<_> =
+        run.hazards.iter().filter(|hazard| matches!(hazard.place, Place::Global(_))).collect();
+    let [hazard] = global[..] else { panic!("{global:#?}") };
+    assert_eq!((hazard.kind, hazard.start), (HazardKind::ReadAfterWrite, 32 * (tiles - 1)));
+}
+
+#[test]
+fn a_core_that_reads_what_another_one_writes() {
+    let profile = Arc::new(Profile::named("910B1").unwrap());
+    let launched = |shift: u64| {
+        let mut memory = GlobalMemory::new();
+        let y = memory.zeros::<f32>(8 * u64::from(TILE));
+        let run = launch(&profile, &mut memory, &Launch::on(4), |core| {
+            let pipe = TPipe::new(core)?;
+            let output: TBuf<'_, VecOut> = pipe.init_tbuf(BYTES)?;
+            let input: TBuf<'_, VecIn> = pipe.init_tbuf(BYTES)?;
+            let own = core.block_idx() as u64 * u64::from(TILE);
+            core.data_copy_out(y.at(own), output.get(), TILE)?;
+            core.pipe_barrier_all()?;
+            core.data_copy_in(input.get(), y.at(own + shift), TILE)
+        });
+        run.unwrap()
+    };
+    assert_eq!(launched(0).n_hazards, 0);
+    assert_eq!(launched(4 * u64::from(TILE)).n_hazards, 0);
+    let run = launched(u64::from(TILE) / 2);
+    let source: Vec<&str> = include_str!("hazards.rs").lines().collect();
+    let line = |party: &Party| source[party.at.line() as usize - 1].trim();
+    for (core, hazard) in run.hazards.iter().enumerate() {
+        let Hazard { kind, place, first, second, .. } = hazard;
+        assert_eq!((kind, place), (&HazardKind::ReadAfterWrite, &Place::Global(0)));
+        assert_eq!((first.core, second.core), (core + 1, core));
+        assert!(line(first).starts_with("core.data_copy_out(y.at(own)"), "{hazard}");
+        assert!(line(second).starts_with("core.data_copy_in(input.get(), y.at(own + shift)"), "{hazard}");
+    }
+    assert_eq!((run.hazards.len(), run.n_hazards), (3, 3));
+    let text = run.hazards[0].to_string();
+    assert!(
+        text.starts_with(
+            "cores 1 and 0: RAW hazard on global tensor 0 bytes 4096..6144: nothing makes MTE2 "
+        ),
+        "{text}"
+    );
+    assert!(
+        text.contains(" of core 0 wait for MTE3 MOV_UB_TO_OUT (") && text.contains(") of core 1; launch"),
+        "{text}"
+    );
 }

@@ -32,7 +32,7 @@ fn run(
 ) -> Run {
     let run = launch(&device(device_name), memory, &Launch::on(cores), kernel).unwrap();
     assert!(run.hazards.is_empty(), "{}", run.hazards[0]);
-    assert_eq!(run.unchecked_writes, 0);
+    assert_eq!(run.unchecked_copies, 0);
     run
 }
 

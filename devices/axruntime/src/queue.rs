@@ -173,10 +173,10 @@ impl Shared {
         // The list moves into the ticket, and what is in it stays where it is on the heap.
         let (first, n_outputs) = (arguments.as_mut_ptr(), arguments.len() - n_inputs);
         let begun = Instant::now();
-        let ticket = Ticket { shared: Arc::clone(self), flight, _arguments: Arguments(arguments), begun };
-        let number = Tickets::put(ticket);
+        let mut ticket = Ticket { shared: Arc::clone(self), flight, _arguments: Arguments(arguments), begun };
         self.state().inside += 1;
-        let failure = loop {
+        loop {
+            let number = Tickets::put(ticket);
             // SAFETY: the arguments are `n_inputs + n_outputs` in one allocation, which the ticket keeps until the call
             // has ended, with the buffers they point to. Nothing else refers to them.
             let arguments = unsafe { std::slice::from_raw_parts_mut(first, n_inputs + n_outputs) };
@@ -184,22 +184,16 @@ impl Shared {
             let arg = ptr::without_provenance_mut(number);
             // SAFETY: the ticket keeps arguments and buffers in their place until `called_back` takes it out, which may
             // be called from any thread, with any number.
-            match unsafe { instance.begin(ins, outs, called_back, arg) } {
-                Ok(()) => return,
-                Err(failure) if failure.is_queue_full() && begun.elapsed() < PATIENCE => {
-                    // A call that was refused and yet ended has taken its arguments along.
-                    if self.state().is_closed || !Tickets::has(number) {
-                        break failure;
-                    }
-                    let waited = self.news.wait_timeout(self.state(), RETRY);
-                    drop(waited.unwrap_or_else(PoisonError::into_inner));
-                }
-                Err(failure) => break failure,
+            let Err(failure) = (unsafe { instance.begin(ins, outs, called_back, arg) }) else { return };
+            // The call has not begun, so the library does not call back for it. If it did all the same, it has ended the
+            // call; if it will, it finds nothing under this number.
+            let Some(refused) = Tickets::take(number) else { return };
+            if !failure.is_queue_full() || begun.elapsed() >= PATIENCE || self.state().is_closed {
+                return refused.end(Err(failure));
             }
-        };
-        // The call has not begun, so the library does not call back for it.
-        if let Some(ticket) = Tickets::take(number) {
-            ticket.end(Err(failure));
+            let waited = self.news.wait_timeout(self.state(), RETRY);
+            drop(waited.unwrap_or_else(PoisonError::into_inner));
+            ticket = refused;
         }
     }
 }
@@ -281,10 +275,6 @@ impl Tickets {
         let number = all.last;
         all.by_number.insert(number, ticket);
         number
-    }
-
-    fn has(number: usize) -> bool {
-        Tickets::all().by_number.contains_key(&number)
     }
 
     fn take(number: usize) -> Option<Ticket> {

@@ -8,9 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use nbuffer_core::tensor::{DType, TensorInfo};
 
 use crate::asynchronous::{Callback, Work};
+use crate::compiled::Compiled;
 use crate::control::Control;
 use crate::instance::Region;
-use crate::world::{self, Failed, INVALID_ARGUMENT, Kind, Object, SUCCESS, World, with_error_text};
+use crate::world::{Failed, INVALID_ARGUMENT, Kind, Object, SUCCESS, World, with_error_text};
 
 type Handle = usize;
 
@@ -230,7 +231,7 @@ unsafe extern "C" fn axr_load_model(context: Handle, path: *const c_char) -> Han
     let loaded = report("axr_load_model", &object, || {
         // SAFETY: the caller states that it ends in NUL.
         let path = unsafe { CStr::from_ptr(path) };
-        let model = world::load_model(Path::new(OsStr::from_bytes(path.to_bytes())))?;
+        let model = Compiled::open(Path::new(OsStr::from_bytes(path.to_bytes())))?;
         Ok(World::get().add(Kind::Model { model: Arc::new(model) }, Some(context)))
     });
     loaded.unwrap_or(0)

@@ -48,13 +48,20 @@ impl Queue {
 
     /// Takes a call, or says that there is no place for it.
     pub(crate) fn submit(&self, work: Work) -> Result<(), Failed> {
-        let refuses = {
+        let (refuses, calls_back) = {
             let mut control = Control::get();
             let refuses = control.queue_full > 0;
             control.queue_full = control.queue_full.saturating_sub(1);
-            refuses
+            (refuses, control.call_back_refused)
         };
         if refuses || self.inside.load(Ordering::SeqCst) >= self.places {
+            if calls_back {
+                let Work { callback, arg, .. } = work;
+                // SAFETY: this is what the caller asked to be called with, from a thread of the library.
+                std::thread::spawn(move || unsafe {
+                    callback(std::ptr::without_provenance_mut(arg), RUNTIME_ERROR);
+                });
+            }
             return Err((RUNTIME_ERROR, "Inference queue is full".to_owned()));
         }
         self.inside.fetch_add(1, Ordering::SeqCst);

@@ -13,6 +13,7 @@
 //! | `in-use` | cores of the first one that another process holds |
 //! | `layout` | `tensor-dims-4`, `tensor-front`, `device-front`: a struct unlike the documented |
 //! | `queue-full` | so many asynchronous calls find no place, once |
+//! | `call-back-refused` | `1`: what finds no place is called back for all the same, with an error, some time |
 //! | `never-call-back` | the asynchronous call with this number is never told as ended |
 //! | `call-back-twice` | `1` |
 
@@ -43,6 +44,7 @@ pub(crate) struct Control {
     pub(crate) in_use: usize,
     pub(crate) layout: String,
     pub(crate) queue_full: usize,
+    pub(crate) call_back_refused: bool,
     pub(crate) never_call_back: Option<u64>,
     pub(crate) call_back_twice: bool,
 }
@@ -60,6 +62,7 @@ impl Control {
                 in_use: 0,
                 layout: String::new(),
                 queue_full: 0,
+                call_back_refused: false,
                 never_call_back: None,
                 call_back_twice: false,
             };
@@ -96,6 +99,7 @@ impl Control {
             "in-use" => self.in_use = value.parse().expect("a number"),
             "layout" => self.layout = value.to_owned(),
             "queue-full" => self.queue_full = value.parse().expect("a number"),
+            "call-back-refused" => self.call_back_refused = value == "1",
             "never-call-back" => self.never_call_back = Some(value.parse().expect("the number of a call")),
             "call-back-twice" => self.call_back_twice = value == "1",
             _ => panic!("there is no key `{key}`"),

@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
+use nbuffer_core::tensor::TensorInfo;
 use nbuffer_runtime::{
     BlockingLane, Calls, Ended, Flight, InputSet, LaneOptions, Memory, OutputSet, Program, Transit,
 };
 
 use crate::asynchronous::Queue;
+use crate::compiled::Compiled;
 use crate::control::Control;
 use crate::world::{CONNECTION_ERROR, Failed, INVALID_ARGUMENT, NOT_IMPLEMENTED, RUNTIME_ERROR};
 
@@ -15,7 +17,7 @@ use crate::world::{CONNECTION_ERROR, Failed, INVALID_ARGUMENT, NOT_IMPLEMENTED, 
 const POISON: u8 = 0xa5;
 
 pub(crate) struct Instance {
-    sizes: [Vec<usize>; 2],
+    model: Arc<Compiled>,
     lane: Arc<Mutex<SimLane>>,
     queue: Option<Queue>,
     /// Calls that hang end when this is gone.
@@ -24,6 +26,7 @@ pub(crate) struct Instance {
 
 /// The simulated lane, and the sets it may be given.
 pub(crate) struct SimLane {
+    model: Arc<Compiled>,
     calls: Box<dyn BlockingLane<InputSet, OutputSet>>,
     memory: Box<dyn Memory<InputSet, OutputSet>>,
     inputs: Vec<InputSet>,
@@ -46,6 +49,7 @@ pub(crate) struct Region {
 impl Instance {
     pub(crate) fn new(
         program: Arc<dyn Program>,
+        model: &Arc<Compiled>,
         lane: usize,
         double_buffer: bool,
         places: Option<usize>,
@@ -57,25 +61,26 @@ impl Instance {
         };
         let (inputs, outputs) = (Vec::new(), Vec::new());
         let read = double_buffer.then(VecDeque::new);
-        let lane = SimLane { calls, memory: opened.memory, inputs, outputs, made: 0, read };
+        let model = Arc::clone(model);
+        let (of_lane, memory) = (Arc::clone(&model), opened.memory);
+        let lane = SimLane { model: of_lane, calls, memory, inputs, outputs, made: 0, read };
         let lane = Arc::new(Mutex::new(lane));
-        let sizes = [program.inputs(), program.outputs()].map(|t| t.iter().map(|t| t.size()).collect());
         let queue = places.map(|places| Queue::new(Arc::clone(&lane), places));
-        Ok(Instance { sizes, lane, queue, program: Mutex::new(Some(program)) })
+        Ok(Instance { model, lane, queue, program: Mutex::new(Some(program)) })
     }
 
     /// Whether the arguments are one per tensor and of its size; a size of 0 is not looked at.
     pub(crate) fn check(&self, regions: [&[Region]; 2]) -> Result<(), Failed> {
-        for (what, sizes, regions) in
-            [("input", &self.sizes[0], regions[0]), ("output", &self.sizes[1], regions[1])]
-        {
-            if regions.len() != sizes.len() {
-                let why = format!("{} {what}s for a model with {}", regions.len(), sizes.len());
+        let Compiled { inputs, outputs, .. } = &*self.model;
+        for (what, tensors, regions) in [("input", inputs, regions[0]), ("output", outputs, regions[1])] {
+            if regions.len() != tensors.len() {
+                let why = format!("{} {what}s for a model with {}", regions.len(), tensors.len());
                 return Err((INVALID_ARGUMENT, why));
             }
-            let differs = |(region, size): (&Region, &usize)| region.size != 0 && region.size != *size;
-            if let Some(idx) = regions.iter().zip(sizes).position(differs) {
-                let (has, needs) = (regions[idx].size, sizes[idx]);
+            let differs =
+                |(region, tensor): (&Region, &TensorInfo)| region.size != 0 && region.size != tensor.size();
+            if let Some(idx) = regions.iter().zip(tensors).position(differs) {
+                let (has, needs) = (regions[idx].size, tensors[idx].size());
                 return Err((INVALID_ARGUMENT, format!("{what} {idx} has {has} B, the model {needs} B")));
             }
         }
@@ -135,13 +140,15 @@ impl SimLane {
         };
         // SAFETY: the caller lets this thread read the regions, and with double buffering those of two calls before.
         unsafe { self.check_read() };
-        for (buffer, region) in input.iter_mut().zip(inputs) {
+        let mut given = Vec::new();
+        for (idx, (buffer, region)) in input.iter_mut().zip(inputs).enumerate() {
             // SAFETY: the sizes were checked, and the caller lets this thread read the region.
-            let bytes = unsafe { region.bytes(buffer.len()) };
-            buffer.bytes_mut().copy_from_slice(bytes);
+            let bytes = unsafe { region.bytes(self.model.inputs[idx].size()) };
+            self.model.take_in(idx, bytes, buffer)?;
+            given.push(bytes);
         }
         if let Some(read) = &mut self.read {
-            read.push_back((inputs.to_vec(), input.iter().map(|buffer| buffer.bytes().to_vec()).collect()));
+            read.push_back((inputs.to_vec(), given.into_iter().map(<[u8]>::to_vec).collect()));
             if read.len() > 2 {
                 read.pop_front();
             }
@@ -162,10 +169,11 @@ impl SimLane {
         for (idx, region) in outputs.iter().enumerate() {
             let to: *mut u8 = std::ptr::with_exposed_provenance_mut(region.address);
             match &result {
-                // SAFETY: the sizes were checked, and the caller lets this thread write the region.
-                Some(result) => unsafe {
-                    std::ptr::copy_nonoverlapping(result[idx].bytes().as_ptr(), to, result[idx].len());
-                },
+                Some(result) => {
+                    let bytes = self.model.give_out(idx, &result[idx])?;
+                    // SAFETY: the sizes were checked, and the caller lets this thread write the region.
+                    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+                }
                 // SAFETY: as above.
                 None => unsafe { std::ptr::write_bytes(to, POISON, region.size) },
             }

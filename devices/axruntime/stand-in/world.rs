@@ -3,15 +3,14 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::{CString, c_int};
-use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use nbuffer_runtime::model::Kernel;
-use nbuffer_runtime::{Device, Engine, Model};
+use nbuffer_runtime::{Device, Engine};
 use nbuffer_sim::{Profile, SimDevice};
 
 use crate::abi::DeviceInfo;
+use crate::compiled::Compiled;
 use crate::control::Control;
 use crate::instance::Instance;
 
@@ -46,7 +45,7 @@ pub(crate) type Failed = (c_int, String);
 pub(crate) enum Kind {
     Context { listed: Mutex<Vec<Box<[DeviceInfo]>>> },
     Properties(BTreeMap<String, String>),
-    Model { model: Arc<Model> },
+    Model { model: Arc<Compiled> },
     Connection { device: usize, cores: usize },
     Instance { connection: usize, instance: Instance },
 }
@@ -171,7 +170,7 @@ impl World {
     pub(crate) fn instance(
         &self,
         connection: usize,
-        model: &Arc<Model>,
+        model: &Arc<Compiled>,
         given: &BTreeMap<String, String>,
     ) -> Result<Instance, Failed> {
         let known =
@@ -197,10 +196,10 @@ impl World {
         let lane = INSTANCES.fetch_add(1, Ordering::Relaxed);
         let is_async = number("async_mode", 0)? != 0;
         let places = number("max_inflight", 1)? + number("max_pending", 1)?;
-        let program = self.cards[*device].device.prepare(model, 1);
+        let program = self.cards[*device].device.prepare(&model.simulated, 1);
         let program = program.map_err(|error| (RUNTIME_ERROR, error.to_string()))?;
         let double_buffer = number("double_buffer", 0)? != 0;
-        Instance::new(program, lane, double_buffer, is_async.then_some(places))
+        Instance::new(program, model, lane, double_buffer, is_async.then_some(places))
     }
 }
 
@@ -238,19 +237,4 @@ impl Object {
 pub(crate) fn with_error_text<R>(change: impl FnOnce(&mut Option<CString>) -> R) -> R {
     thread_local!(static TEXT: RefCell<Option<CString>> = const { RefCell::new(None) });
     TEXT.with_borrow_mut(change)
-}
-
-/// Reads a model as the vendor's compiler leaves it, and what is to compute it here.
-pub(crate) fn load_model(path: &Path) -> Result<Model, Failed> {
-    let failed = |error: &dyn std::fmt::Display| (VALUE_ERROR, error.to_string());
-    let mut model = Model::open(path).map_err(|error| failed(&error))?;
-    let text = std::fs::read_to_string(path).map_err(|error| failed(&error))?;
-    let json: serde_json::Value = serde_json::from_str(&text).map_err(|error| failed(&error))?;
-    model.kernel = match json["stand_in"].as_str() {
-        Some("identity") => Kernel::Identity,
-        Some("checksum") => Kernel::Checksum,
-        Some(graph) => Kernel::Onnx(path.with_file_name(graph)),
-        None => return Err((VALUE_ERROR, "model.json does not say `stand_in`".to_owned())),
-    };
-    Ok(model)
 }

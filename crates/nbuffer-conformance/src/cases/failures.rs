@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use nbuffer_core::tensor::TensorInfo;
+use nbuffer_core::tensor::{DType, TensorInfo};
 use nbuffer_runtime::model::{Argument, Kernel, KernelProgram};
 use nbuffer_runtime::{Model, Pipeline};
 
@@ -107,6 +107,32 @@ fn broken(good: &Model) -> Result<Vec<(&'static str, Model)>, Problem> {
             })?;
             with("a graph that is not there", &|model| {
                 model.kernel = Kernel::Onnx(path.with_extension("missing"));
+                Ok(())
+            })?;
+        }
+        Kernel::Compiled(path) => {
+            let resized = |tensors: &mut [TensorInfo], dtype| {
+                tensors.iter_mut().try_for_each(|tensor| {
+                    *tensor = TensorInfo::new(tensor.name(), [1, 3], [], 1.0, 0, dtype)?;
+                    Ok(())
+                })
+            };
+            with("inputs of another size than the library's", &|model| {
+                resized(&mut model.inputs, DType::I8)
+            })?;
+            with("outputs of another size and type than the library's", &|model| {
+                resized(&mut model.outputs, DType::F32)
+            })?;
+            with("a missing output", &|model| {
+                model.outputs.clear();
+                Ok(())
+            })?;
+            with("a missing input", &|model| {
+                model.inputs.pop();
+                Ok(())
+            })?;
+            with("a file that is not there", &|model| {
+                model.kernel = Kernel::Compiled(path.with_extension("missing"));
                 Ok(())
             })?;
         }

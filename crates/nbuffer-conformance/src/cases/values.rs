@@ -35,7 +35,7 @@ pub(super) fn sets_fit(runner: &Runner, sizes: &Sizes) -> Result<(), Problem> {
     for _ in 0..4 {
         sets.push((memory.input()?, memory.output()?));
     }
-    let mut stamps = 1_u32..;
+    let mut stamps = 1_u8..;
     for (input, output) in &mut sets {
         for (side, tensors, buffers) in [
             ("input", prepared.program.inputs(), &mut input[..]),
@@ -60,14 +60,14 @@ pub(super) fn sets_fit(runner: &Runner, sizes: &Sizes) -> Result<(), Problem> {
                     .into());
                 }
                 let stamp = stamps.next().ok_or("a number for each buffer")?;
-                buffer.as_mut_slice::<u32>().fill(stamp);
+                buffer.bytes_mut().fill(stamp);
             }
         }
     }
-    let mut stamps = 1_u32..;
+    let mut stamps = 1_u8..;
     let mut keeps = |buffer: &HostBuffer| {
         let stamp = stamps.next();
-        buffer.as_slice::<u32>().iter().all(|word| Some(*word) == stamp)
+        buffer.bytes().iter().all(|byte| Some(*byte) == stamp)
     };
     match sets.iter().all(|(input, output)| input.iter().all(&mut keeps) && output.iter().all(&mut keeps)) {
         true => Ok(()),

@@ -87,7 +87,7 @@ impl Plan {
             Cause::Source => resource == Resource::Source,
             Cause::Host => matches!(
                 resource,
-                Resource::Host | Resource::PreprocessThreads | Resource::PostprocessThreads
+                Resource::Host | Resource::PreprocessThreads | Resource::PostprocessThreads | Resource::Cores
             ),
             Cause::Buffers => matches!(resource, Resource::Buffers | Resource::Inputs | Resource::Outputs),
             Cause::Write => matches!(resource, Resource::Write | Resource::Link) || self.is_call(resource),

@@ -53,6 +53,7 @@ impl Plan {
             Resource::Host | Resource::PreprocessThreads | Resource::PostprocessThreads => {
                 self.more_threads()
             }
+            Resource::Cores => self.more_cores(),
             Resource::Buffers | Resource::Inputs | Resource::Outputs => self.more_sets(),
         }
     }
@@ -87,6 +88,21 @@ impl Plan {
         format!(
             "host-bound: {} instead of {instead} give {gain}; more buffer sets give nothing",
             threads(enough)
+        )
+    }
+
+    fn more_cores(&self) -> String {
+        let now = self.setting.seats().unwrap_or(1);
+        let more = self.gain(|s| {
+            s.cores = Some(now + 1);
+            s.lanes += 1;
+            s.host_threads = HostThreads::Shared(now + 1);
+        });
+        let elsewhere = self.gain(|s| *s = Setting { cores: None, ..s.with_sets(LIMIT) });
+        format!(
+            "core-bound: {} instead of {now} give {more}; a device that computes as fast with cores of its own gives {elsewhere}; \
+             more buffer sets, host threads or lanes give nothing",
+            plural(now + 1, "core")
         )
     }
 
@@ -219,6 +235,7 @@ impl fmt::Display for Gain {
             Some(Resource::Host) => "the host threads are the limit",
             Some(Resource::PreprocessThreads) => "the preprocess threads are the limit",
             Some(Resource::PostprocessThreads) => "the postprocess threads are the limit",
+            Some(Resource::Cores) => "the cores are the limit",
             Some(Resource::Buffers) => "the buffer sets are the limit",
             Some(Resource::Inputs) => "the input sets are the limit",
             Some(Resource::Outputs) => "the output sets are the limit",

@@ -24,7 +24,7 @@ pub struct BufferNeed {
 /// Buffer sets beyond N*. With split sets they count for inputs and outputs each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spare {
-    /// For a half-duplex link, or fewer host threads than N* sets, that serve two stages, first come, first
+    /// For a half-duplex link, fewer host threads than N* sets, or cores, that serve two stages, first come, first
     /// served: 1 where something else binds, 2 where they do.
     ///
     /// In virtual time two reach the bound in all but a few of 10,000 random settings with shared threads, and in
@@ -76,6 +76,9 @@ impl BufferNeed {
 
 impl Spare {
     fn of(setting: &Setting, enough: Sets, res: Bound) -> Self {
+        if setting.keeps_cores_busy() {
+            return Spare { jitter_covered: true, ..Spare::default() };
+        }
         let shared = setting.shared_servers(enough).map(|s| if s == res.resource { 2 } else { 1 }).max();
         let (jitter, jitter_covered) = jitter_spare(setting, res.period_s);
         Spare { shared: shared.unwrap_or(0), jitter, jitter_covered }
@@ -199,7 +202,7 @@ pub(super) fn residence_s(setting: &Setting, binding: Bound) -> f64 {
 fn prompt_residence_s(setting: &Setting, inputs: usize, outputs: usize, binding: Bound) -> Option<f64> {
     let waits = matches!(
         binding.resource,
-        Resource::Read | Resource::Link | Resource::Host | Resource::PostprocessThreads
+        Resource::Read | Resource::Link | Resource::Host | Resource::PostprocessThreads | Resource::Cores
     );
     let of_lane_s = setting.lanes as f64 * binding.period_s;
     let t = &setting.times;
@@ -228,10 +231,17 @@ fn why(setting: &Setting, enough: Sets, spare: &Spare, cap: Option<Cap>) -> Stri
     if setting.overlap == Overlap::InLane {
         why += ", two of them for results that come two calls late";
     }
+    if setting.keeps_cores_busy() {
+        why += ", since with a set for each core every core has something to do";
+    }
     if spare.shared > 0 {
         let servers: Vec<&str> = setting
             .shared_servers(enough)
-            .map(|r| if r == Resource::Link { "the half-duplex link" } else { "the host threads" })
+            .map(|resource| match resource {
+                Resource::Link => "the half-duplex link",
+                Resource::Cores => "the cores",
+                _ => "the host threads",
+            })
             .collect();
         let limit = if spare.shared == 2 { " (the limit itself)" } else { "" };
         why += &format!(", +{} for stages that share {}{limit}", spare.shared, servers.join(" and "));

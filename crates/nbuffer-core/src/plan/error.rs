@@ -1,6 +1,6 @@
 //! Why nothing can be planned for a setting, and which part of it is to blame.
 
-use super::{CV_MAX, LONGEST_S, Time};
+use super::{CV_MAX, LONGEST_S, Overlap, Time};
 use crate::measure::Stage;
 use crate::schedule::LIMIT;
 
@@ -25,6 +25,8 @@ pub enum Field {
     Buffers,
     /// Host threads.
     HostThreads,
+    /// Cores that lanes compute on.
+    Cores,
     /// The limit of host memory.
     HostMemory,
     /// The limit of device memory.
@@ -45,6 +47,7 @@ impl std::fmt::Display for Field {
             Field::Lanes => "lanes",
             Field::Buffers => "buffer sets",
             Field::HostThreads => "host threads",
+            Field::Cores => "cores",
             Field::HostMemory => "host memory limit",
             Field::DeviceMemory => "device memory limit",
             Field::Latency => "latency limit",
@@ -110,6 +113,14 @@ pub enum SettingError {
         /// Lanes.
         lanes: usize,
     },
+    /// Cores that are shared by lanes which do not compute on this machine.
+    #[error("{cores} cores for lanes that are {}: only calls of a lane that blocks compute on the host's cores", overlap.name())]
+    Cores {
+        /// The cores.
+        cores: usize,
+        /// How the lanes overlap.
+        overlap: Overlap,
+    },
     /// A latency limit that no number of buffer sets meets.
     #[error("latency limit is {}: an item takes {} at least, whatever N", Time(*.limit_s), Time(*.least_s))]
     Latency {
@@ -131,6 +142,7 @@ impl SettingError {
             | SettingError::NoBytes { field }
             | SettingError::Memory { field, .. } => *field,
             SettingError::NoTimes => Field::Times,
+            SettingError::Cores { .. } => Field::Cores,
             SettingError::Latency { .. } => Field::Latency,
         }
     }

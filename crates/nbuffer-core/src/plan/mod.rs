@@ -11,6 +11,7 @@
 //! | write, read | W, R; over D where each lane has a link of its own |
 //! | link (half duplex) | W + R; over D likewise |
 //! | host threads | (Ip + Op)/C; Ip/Ci and Op/Co where they are for one stage only |
+//! | cores | (Ip + a call + Op)/cores, where lanes compute on the cores that host threads use |
 //! | buffer sets | the time a set is held, over D N |
 //! | source | A |
 //!
@@ -81,6 +82,8 @@ pub enum Resource {
     PreprocessThreads,
     /// The host threads for postprocess only.
     PostprocessThreads,
+    /// The cores of this machine, which host threads share with lanes that compute on them.
+    Cores,
     /// The buffer sets.
     Buffers,
     /// The input sets, where they are recycled apart from outputs.
@@ -101,6 +104,7 @@ impl Resource {
             Resource::Host => "host",
             Resource::PreprocessThreads => "preprocess_threads",
             Resource::PostprocessThreads => "postprocess_threads",
+            Resource::Cores => "cores",
             Resource::Buffers => "buffers",
             Resource::Inputs => "inputs",
             Resource::Outputs => "outputs",
@@ -157,6 +161,10 @@ impl Plan {
         let mut bounds = device_bounds(setting);
         let without_host_s = largest(&bounds);
         bounds.extend(host_bounds(setting));
+        bounds.extend(setting.seats().map(|cores| Bound {
+            resource: Resource::Cores,
+            period_s: (setting.times.host_s() + setting.call_s()) / cores as f64,
+        }));
         let resource_period_s = largest(&bounds);
         let binding = binding(&bounds).resource;
         let pools = Pool::of(setting);
@@ -250,7 +258,10 @@ impl Setting {
         let too_few = |threads| threads < of_lane.saturating_mul(self.lanes);
         let host = matches!(self.host_threads, HostThreads::Shared(threads) if too_few(threads))
             && both(t.preprocess_s, t.postprocess_s);
-        [(link, Resource::Link), (host, Resource::Host)].into_iter().filter(|(is, _)| *is).map(|(_, r)| r)
+        // A core that could help has to wait where the one lane is at work.
+        let cores = self.cores.is_some() && both(t.host_s(), self.call_s());
+        let shared = [(link, Resource::Link), (host, Resource::Host), (cores, Resource::Cores)];
+        shared.into_iter().filter(|(is, _)| *is).map(|(_, r)| r)
     }
 }
 
@@ -288,9 +299,11 @@ fn host_bounds(setting: &Setting) -> Vec<Bound> {
 
 fn host_threads_enough(setting: &Setting, period_s: f64) -> HostThreads {
     let t = &setting.times;
-    match setting.host_threads {
-        HostThreads::Shared(_) => HostThreads::Shared(fits(t.host_s(), period_s)),
-        HostThreads::Split { .. } => HostThreads::Split {
+    match (setting.host_threads, setting.cores) {
+        // A core that finds no call to make must find a host stage to do.
+        (HostThreads::Shared(_), Some(cores)) => HostThreads::Shared(cores),
+        (HostThreads::Shared(_), None) => HostThreads::Shared(fits(t.host_s(), period_s)),
+        (HostThreads::Split { .. }, _) => HostThreads::Split {
             preprocess: fits(t.preprocess_s, period_s),
             postprocess: fits(t.postprocess_s, period_s),
         },

@@ -162,6 +162,9 @@ pub struct Setting {
     pub sets: Sets,
     /// Host threads (C).
     pub host_threads: HostThreads,
+    /// Cores that lanes and host threads share, where lanes compute on this machine, each on one core: no more calls and
+    /// host stages are under way at once than there are cores. `None` where the device has its own.
+    pub cores: Option<usize>,
     /// How a lane's stages overlap.
     pub overlap: Overlap,
     /// The link.
@@ -186,6 +189,7 @@ impl Setting {
             lanes,
             sets,
             host_threads,
+            cores: None,
             overlap: Overlap::default(),
             link: Link::default(),
             launch_s: 0.0,
@@ -232,6 +236,12 @@ impl Setting {
                 check_count(Field::HostThreads, postprocess)?;
             }
         }
+        if let Some(cores) = self.cores {
+            check_count(Field::Cores, cores)?;
+            if self.overlap != Overlap::None {
+                return Err(SettingError::Cores { cores, overlap: self.overlap });
+            }
+        }
         let needed_bytes = self.with_sets(1).memory_bytes();
         for (field, limit) in
             [(Field::HostMemory, self.limits.host_bytes), (Field::DeviceMemory, self.limits.device_bytes)]
@@ -271,6 +281,20 @@ impl Setting {
         bytes(inputs, self.set_bytes.input)
             .saturating_add(bytes(outputs, self.set_bytes.output))
             .saturating_mul(self.lanes as u64)
+    }
+
+    /// How many steps of host threads and calls of lanes are under way at once, where they share cores. More host threads
+    /// than cores are taken at their word.
+    pub(crate) fn seats(&self) -> Option<usize> {
+        self.cores.map(|cores| cores.max(self.host_threads.total()))
+    }
+
+    /// Whether each core always has something to do with a single set a lane: as many lanes and host threads as cores, so
+    /// that an item that waits, waits for a core.
+    pub(super) fn keeps_cores_busy(&self) -> bool {
+        let any_stage = matches!(self.host_threads, HostThreads::Shared(_));
+        self.seats()
+            .is_some_and(|seats| any_stage && self.lanes >= seats && self.host_threads.total() >= seats)
     }
 
     /// Seconds a kernel occupies its unit: K and what its launch costs.

@@ -46,6 +46,7 @@ impl Summary {
         let with = |shared| Setting {
             cv,
             overlap,
+            cores: plan.cores,
             link: Link { duplex, shared },
             source_s: plan.source_s.unwrap_or(0.0),
             ..Setting::new(times, self.lanes, sets, HostThreads::Shared(self.host_threads))

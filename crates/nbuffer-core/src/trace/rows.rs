@@ -25,6 +25,11 @@ impl Rows {
         self.taken[usize::from(row) / 64] &= !(1 << (row % 64));
     }
 
+    /// How many rows are taken.
+    pub(crate) fn count(&self) -> usize {
+        self.taken.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
     /// Whether the row is taken.
     pub(crate) fn is_taken(&self, row: usize) -> bool {
         self.taken.get(row / 64).is_some_and(|word| word >> (row % 64) & 1 == 1)
@@ -45,6 +50,7 @@ mod tests {
             [rows.is_taken(3), rows.is_taken(4), rows.is_taken(129), rows.is_taken(999)],
             [false, true, true, false]
         );
+        assert_eq!(rows.count(), 128);
         assert_eq!([rows.begin(), rows.begin(), rows.begin()], [3, 70, 130]);
     }
 }

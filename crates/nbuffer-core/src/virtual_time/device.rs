@@ -11,8 +11,9 @@ use crate::trace::{Interval, Unit};
 pub(super) struct Lane {
     model: DeviceModel,
     lost: bool,
-    /// When the call being made began.
+    /// When the call being made began, and whether one is.
     call_since: Nanos,
+    in_call: bool,
     /// What a lockstep call submitted, and how many of the call's stages are not over.
     submitted: Option<Transit>,
     stages_left: usize,
@@ -27,6 +28,7 @@ impl Lane {
             model,
             lost: false,
             call_since: 0,
+            in_call: false,
             submitted: None,
             stages_left: 0,
             written: None,
@@ -42,6 +44,11 @@ impl Lane {
     pub(super) fn inside(&self) -> impl Iterator<Item = (Transit, bool)> {
         let inputs_read = [(self.submitted, true), (self.written, false), (self.computed, false)];
         inputs_read.into_iter().filter_map(|(transit, reads_input)| Some((transit?, reads_input)))
+    }
+
+    /// Whether a call that blocks is being made.
+    pub(super) fn is_in_call(&self) -> bool {
+        self.in_call
     }
 
     pub(super) fn is_lockstep(&self) -> bool {
@@ -65,6 +72,7 @@ impl<W: Watch> Simulation<W> {
             return self.begin_lockstep_call(lane, Some(transit));
         }
         self.lanes[lane].call_since = self.now;
+        self.lanes[lane].in_call = self.lanes[lane].model == DeviceModel::Blocking;
         self.watch.call_begins(transit, self.now);
         self.request(Job { transit, stage: Stage::Write });
         if self.lanes[lane].model == DeviceModel::Queued {
@@ -134,6 +142,7 @@ impl<W: Watch> Simulation<W> {
     }
 
     fn call_over(&mut self, lane: usize, submitted: Option<Transit>) {
+        self.lanes[lane].in_call = false;
         let call = Interval::new(self.lanes[lane].call_since, self.now);
         self.measures.call(call.start, call.end);
         self.watch.call_ends(lane, submitted, call);
@@ -151,6 +160,7 @@ impl<W: Watch> Simulation<W> {
         let fails = submitted.is_some_and(|transit| self.items[transit.sequence()].fails.kernel);
         let state = &mut self.lanes[lane];
         state.call_since = self.now;
+        state.in_call = true;
         state.submitted = submitted;
         if let Some(transit) = submitted {
             self.watch.call_begins(transit, self.now);

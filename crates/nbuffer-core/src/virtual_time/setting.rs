@@ -11,6 +11,7 @@ impl Setup {
     /// | the setting has | the set-up has |
     /// |---|---|
     /// | lanes that overlap `Queued`, `None`, `InLane` | devices that are `Queued`, `Blocking`, `Lockstep` |
+    /// | cores that lanes compute on | as many seats, or one for each host thread if these are more |
     /// | a launch overhead | the same; where kernels wait for each other it counts as the kernel's |
     /// | a call longer than its stages | the rest as `call_cost` of a lockstep call; of a blocking one, as launch overhead, where it makes each call as much longer |
     /// | no coefficient of variation above 0 | fixed times |
@@ -38,6 +39,7 @@ impl Setup {
         let schedule = Config::new(vec![lane; setting.lanes], setting.host_threads);
         Ok(Setup {
             links: Links { duplex: setting.link.duplex, shared: setting.link.shared },
+            seats: setting.seats(),
             launch_overhead: nanos(launch_s),
             source: Source { interval: nanos(setting.source_s), ..Source::of(items) },
             ..Setup::new(schedule, device, times, items)
@@ -108,6 +110,24 @@ mod tests {
             check_period(with_call, 0.012);
         }
         check_period(Setting { source_s: 0.02, ..setting(Overlap::Queued) }, 0.02);
+    }
+
+    #[test]
+    fn calls_and_host_threads_share_cores_as_they_do_in_the_plan() {
+        let sets = Sets::Split { inputs: 1, outputs: 1 };
+        let on_cores = Setting {
+            lanes: 2,
+            cores: Some(2),
+            sets,
+            host_threads: HostThreads::Shared(2),
+            ..setting(Overlap::None)
+        };
+        check_period(on_cores, 0.0055);
+        let refused = Plan::new(&Setting { overlap: Overlap::Queued, ..on_cores }).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "2 cores for lanes that are queued: only calls of a lane that blocks compute on the host's cores"
+        );
     }
 
     #[test]

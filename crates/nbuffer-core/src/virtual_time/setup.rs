@@ -104,6 +104,9 @@ pub struct Setup {
     pub devices: Vec<DeviceModel>,
     /// The links between.
     pub links: Links,
+    /// How many host stages and calls are under way at once, where lanes compute on the cores of the host threads;
+    /// `None` where the device has its own.
+    pub seats: Option<usize>,
     /// What starting a kernel costs its compute unit before the kernel runs.
     pub launch_overhead: Nanos,
     /// The source.
@@ -122,6 +125,7 @@ impl Setup {
             devices: vec![device; schedule.lanes.len()],
             schedule,
             links: Links::default(),
+            seats: None,
             launch_overhead: 0,
             source: Source::of(items),
             times,
@@ -168,6 +172,9 @@ impl Setup {
         if sets > SETS_MAX {
             return Err(SetupError::Sets { sets });
         }
+        if self.seats == Some(0) {
+            return Err(SetupError::Seats);
+        }
         short("launch overhead", self.launch_overhead)?;
         short("source interval", self.source.interval)?;
         short("idle time", self.source.idle_after.unwrap_or(0))?;
@@ -197,6 +204,9 @@ pub enum SetupError {
     /// The schedule refuses its configuration.
     #[error(transparent)]
     Schedule(#[from] ConfigError),
+    /// No host stage and no call could ever begin.
+    #[error("0 seats: at least one host stage or call must be able to run")]
+    Seats,
     /// Not one device model for each lane.
     #[error("{devices} device models for {lanes} lanes: give one for each")]
     Devices {

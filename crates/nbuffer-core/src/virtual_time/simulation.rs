@@ -37,6 +37,8 @@ pub struct Simulation<W = ()> {
     asked_at: Nanos,
     pub(super) items: Items,
     pub(super) threads: Threads,
+    /// How many host stages and calls may be under way at once.
+    seats: Option<usize>,
     pub(super) lanes: Vec<Lane>,
     /// Each lane's compute unit, then the links: into the device, and then out of it where these are two.
     pub(super) servers: Vec<Server>,
@@ -91,6 +93,7 @@ impl<W: Watch> Simulation<W> {
             asked_at: 0,
             items: Items::new(setup.schedule.window),
             threads: Threads::default(),
+            seats: setup.seats,
             lanes: setup.devices.iter().map(|&model| Lane::new(model)).collect(),
             servers: vec![Server::default(); n_lanes + n_channels],
             duplex: setup.links.duplex,
@@ -224,7 +227,9 @@ impl<W: Watch> Simulation<W> {
                 self.end = self.now;
                 self.watch.delivered(Delivery { sequence, outcome, at: self.now });
             }
-            match self.schedule.next() {
+            // With no core left nobody asks what comes next.
+            let command = if self.has_seat() { self.schedule.next() } else { None };
+            match command {
                 Some(command) => self.begin(command),
                 None => break,
             }
@@ -237,6 +242,14 @@ impl<W: Watch> Simulation<W> {
                 self.foresee(idle_after, Happening::Idle);
             }
         }
+    }
+
+    /// Whether a core is left for whoever would carry out what comes next.
+    fn has_seat(&self) -> bool {
+        self.seats.is_none_or(|seats| {
+            let calls = self.lanes.iter().filter(|lane| lane.is_in_call()).count();
+            self.threads.count() + calls < seats
+        })
     }
 
     fn begin(&mut self, command: Command) {

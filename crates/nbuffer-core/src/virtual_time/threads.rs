@@ -29,6 +29,11 @@ impl Threads {
         thread
     }
 
+    /// How many steps run.
+    pub(super) fn count(&self) -> usize {
+        self.busy.count()
+    }
+
     /// The steps that run.
     pub(super) fn running(&self) -> impl Iterator<Item = HostStep> {
         (0..self.steps.len()).filter(|&thread| self.busy.is_taken(thread)).map(|thread| self.steps[thread])

@@ -73,7 +73,9 @@ fn share_of_limit(setting: &Setting, downtime: &Downtime) -> Option<f64> {
         Resource::Read => return Some(of(&[Cause::Read])),
         Resource::Link => return Some(of(&[Cause::Write, Cause::Read])),
         Resource::Source => &[Cause::Source],
-        Resource::Host | Resource::PreprocessThreads | Resource::PostprocessThreads => &[Cause::Host],
+        Resource::Host | Resource::PreprocessThreads | Resource::PostprocessThreads | Resource::Cores => {
+            &[Cause::Host]
+        }
         Resource::Buffers | Resource::Inputs | Resource::Outputs => &[Cause::Buffers],
     };
     let between_calls = if setting.overlap == Overlap::Queued { 1.0 } else { 1.0 - in_call };

@@ -17,7 +17,7 @@ struct Happening {
 #[derive(Clone, Copy, Debug)]
 pub(super) enum What {
     /// A pipe can look again.
-    Wake(usize, Pipe),
+    Wake(u32, Pipe),
     /// An instruction of this slot is over.
     Over(Which),
 }

@@ -1,16 +1,21 @@
 //! A core: its program as far as it was issued, its pipes, flags and memories.
 
+use super::cost::VectorCosts;
 use super::feed::{Feed, Issued};
 use super::footprint::Footprint;
-use super::hazard::{Clock, Watcher};
+use super::hazard::Hazard;
 use super::memory::CoreMemory;
 use super::pipe_state::{Look, PipeState, Queued};
+use super::scalar::Registers;
 use super::stats::{CoreReport, Wait};
+use super::values;
+use super::watcher::{Clock, Watcher, Who};
+use crate::chunk::Step;
 use crate::error::{ErrorKind, KernelError};
-use crate::instruction::Op;
+use crate::instruction::Work;
 use crate::launch::Launch;
 use crate::pipe::{Event, Pipe};
-use crate::profile::{Profile, ScalarUnit};
+use crate::profile::Profile;
 
 /// A flag that is set.
 #[derive(Clone, Copy, Debug)]
@@ -43,11 +48,12 @@ pub(super) struct CoreState {
     feed: Feed,
     ended: bool,
     /// The scalar core's own time, ahead of everybody's.
-    scalar: f64,
-    /// What the scalar core stands still at: its pipe's queue is full, or it is a barrier of all pipes.
-    held: Option<Issued>,
+    pub(super) scalar: f64,
+    /// What the scalar core stands still at: its pipe's queue is full, it is a barrier of all pipes, or it is the scalar core's own.
+    pub(super) held: Option<Issued>,
     pub(super) pipes: [PipeState; Pipe::ALL.len()],
     pub(super) flags: Flags,
+    pub(super) registers: Registers,
     pub(super) memory: Option<CoreMemory>,
     pub(super) watcher: Watcher,
     pub(super) footprint: Footprint,
@@ -63,6 +69,7 @@ impl CoreState {
             held: None,
             pipes: Pipe::ALL.map(|_| PipeState::new(profile.scalar.fifo)),
             flags: Flags::default(),
+            registers: Registers::default(),
             memory: how.values.then(|| CoreMemory::new(profile)),
             watcher: Watcher::new(index, how.auto_sync),
             footprint: Footprint::new(),
@@ -72,40 +79,46 @@ impl CoreState {
 
     /// The scalar core goes on with its program until a queue is full, a barrier holds it, or the program ends. The pipes that
     /// got instructions.
-    pub(super) fn issue(&mut self, now: f64, unit: &ScalarUnit) -> Look {
+    pub(super) fn issue(&mut self, now: f64, profile: &Profile, costs: &mut VectorCosts) -> Look {
+        let unit = &profile.scalar;
         let mut look = Look::NONE;
         if self.ended {
             return look;
         }
         loop {
-            let instruction = match self.held.take() {
+            let issued = match self.held.take() {
                 Some(held) => held,
                 None => {
-                    let Some(next) = self.feed.next() else {
+                    let Some(next) = self.feed.next(profile, costs) else {
                         self.ended = true;
                         return look;
                     };
-                    self.run_for(unit.queue_call * f64::from(next.calls));
+                    self.run_for(unit.queue_call * f64::from(next.instruction.calls));
                     self.report.instructions += 1;
                     next
                 }
             };
-            let pipe = instruction.op.pipe();
-            let must_wait = match instruction.op {
-                Op::BarrierAll => self.pipes.iter().any(PipeState::is_busy),
+            let step = issued.instruction.step;
+            let pipe = step.pipe();
+            let must_wait = match step {
+                Step::Scalar(_) => true,
+                Step::Set(..) | Step::Wait(..) if pipe == Pipe::S => true,
+                Step::BarrierAll => self.pipes.iter().any(PipeState::is_busy),
                 _ => self.pipes[pipe as usize].is_full(),
             };
             if must_wait {
-                self.held = Some(instruction);
+                self.held = Some(issued);
                 return look;
             }
-            if matches!(instruction.op, Op::BarrierAll) {
+            if matches!(step, Step::BarrierAll) {
                 self.drained(now);
                 continue;
             }
             self.scalar = self.scalar.max(self.pipes[pipe as usize].free_since());
             self.run_for(unit.issue);
-            let queued = Queued { instruction, number: self.report.instructions, issued: self.scalar };
+            let (number, at) = (self.report.instructions, self.scalar);
+            let scalar = if pipe == Pipe::V { issued.scalar(&self.registers) } else { [0; 4] };
+            let queued = Queued { issued, number, at, scalar };
             self.pipes[pipe as usize].push(queued);
             look.add(Look::at(pipe));
         }
@@ -125,8 +138,18 @@ impl CoreState {
         }
     }
 
+    /// An instruction touches memory.
+    pub(super) fn touch(&mut self, who: Who, work: Work<'_>, found: &mut Vec<Hazard>) {
+        let (touches, n_touches) = values::touches(work);
+        let global = values::global_touch(work);
+        self.watcher.begin(who, &touches[..n_touches], global, found);
+        if let Some((strip, writes)) = global {
+            self.footprint.add(who, writes, strip);
+        }
+    }
+
     /// The scalar core is busy.
-    fn run_for(&mut self, cycles: f64) {
+    pub(super) fn run_for(&mut self, cycles: f64) {
         self.scalar += cycles;
         self.report.pipes[Pipe::S as usize].busy += cycles;
     }
@@ -134,15 +157,19 @@ impl CoreState {
     /// Nothing will happen any more: has everything happened?
     pub(super) fn check_ended(&self, index: usize) -> Result<(), KernelError> {
         // Of pipes that wait for each other, the one whose wait comes first in the program.
-        let heads = Pipe::ALL.map(|pipe| self.pipes[pipe as usize].head().map(|head| (pipe, head)));
-        let first = heads.into_iter().flatten().min_by_key(|(_, head)| head.number);
-        let Some((pipe, Queued { instruction: head, .. })) = first else { return Ok(()) };
-        let why = match head.op {
-            Op::Wait(event, id) => format!(
+        let heads = Pipe::ALL.into_iter().filter_map(|pipe| {
+            let head = self.pipes[pipe as usize].head()?;
+            Some((head.number, pipe, head.issued.instruction))
+        });
+        let held = self.held.as_ref().map(|held| (self.report.instructions, Pipe::S, held.instruction));
+        let first = heads.chain(held).min_by_key(|(number, ..)| *number);
+        let Some((_, pipe, head)) = first else { return Ok(()) };
+        let why = match head.step {
+            Step::Wait(event, id) => format!(
                 "nothing sets flag {event} {id} that does not itself wait for {pipe}; a loop's first wait needs a flag that is \
                  set before the loop"
             ),
-            _ => format!("{} cannot start", head.op.name()),
+            _ => "what it is to do next cannot start".to_owned(),
         };
         Err(KernelError { core: Some(index), ..KernelError::new(ErrorKind::Deadlock { pipe, why }, head.at) })
     }

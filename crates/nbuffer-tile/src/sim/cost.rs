@@ -6,7 +6,7 @@ use crate::position::Space;
 use crate::profile::{CopyCurve, Profile};
 
 /// A vector instruction's cycles, and how full its repeats are.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct VectorCost {
     pub(super) startup: f64,
     pub(super) work: f64,

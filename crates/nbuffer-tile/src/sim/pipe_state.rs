@@ -10,16 +10,18 @@ use crate::pipe::Pipe;
 /// An instruction in front of its pipe.
 #[derive(Debug)]
 pub(super) struct Queued {
-    pub(super) instruction: Issued,
+    pub(super) issued: Issued,
     pub(super) number: u64,
     /// When the scalar core has issued it.
-    pub(super) issued: f64,
+    pub(super) at: f64,
+    /// The number that the scalar core gave it.
+    pub(super) scalar: [u8; 4],
 }
 
 /// An instruction at work.
 #[derive(Debug)]
 pub(super) struct Running {
-    pub(super) instruction: Issued,
+    pub(super) issued: Issued,
     pub(super) number: u64,
     pub(super) start: f64,
     pub(super) tile: u64,
@@ -96,7 +98,26 @@ impl PipeState {
 
     /// When the head may start as far as its own pipe is concerned.
     pub(super) fn ready(&self, head: &Queued) -> f64 {
-        head.issued.max(self.next_start).max(self.head_since)
+        head.at.max(self.next_start).max(self.head_since)
+    }
+
+    /// The place among what is running that the next instruction takes.
+    pub(super) fn free_slot(&self) -> u16 {
+        self.running.iter().position(Option::is_none).unwrap_or(self.running.len()) as u16
+    }
+
+    /// An instruction begins, in the slot that this gives.
+    pub(super) fn begin(&mut self, running: Running, now: f64) -> u16 {
+        let slot = self.free_slot();
+        match self.running.get_mut(usize::from(slot)) {
+            Some(free) => *free = Some(running),
+            None => self.running.push(Some(running)),
+        }
+        if self.n_running == 0 {
+            self.changed = now;
+        }
+        self.n_running += 1;
+        slot
     }
 
     /// The head leaves the queue.

@@ -30,9 +30,9 @@ struct Transfer {
 /// Which copy: the core, its pipe, and the pipe's slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Which {
-    pub(super) core: usize,
+    pub(super) core: u32,
     pub(super) pipe: Pipe,
-    pub(super) slot: usize,
+    pub(super) slot: u16,
 }
 
 /// What the copies of one core ask for together.
@@ -110,7 +110,7 @@ impl Sharing {
         self.asked.fill(Asked::default());
         let (mut near, mut far) = (0.0, 0.0);
         for Transfer { of, is_far, demand, part, .. } in &self.active {
-            let asked = &mut self.asked[of.core];
+            let asked = &mut self.asked[of.core as usize];
             asked.demand += demand;
             asked.parts[of.pipe as usize] += part;
             near += demand;
@@ -120,7 +120,7 @@ impl Sharing {
         let (near, far) = (factor(self.near, near), factor(self.far, far));
         self.next_end = f64::INFINITY;
         for transfer in &mut self.active {
-            let asked = &self.asked[transfer.of.core];
+            let asked = &self.asked[transfer.of.core as usize];
             let on_pipe = factor(1.0, asked.parts[transfer.of.pipe as usize]);
             let own = on_pipe.min(factor(self.core, asked.demand)).min(near);
             let speed = if transfer.is_far { own.min(far) } else { own };

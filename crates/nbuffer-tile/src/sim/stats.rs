@@ -131,8 +131,8 @@ pub struct Run {
     pub hazards: Vec<Hazard>,
     /// How many hazards there were, those that were not kept included.
     pub n_hazards: u64,
-    /// Copies out that were too scattered to check whether another core wrote the same place.
-    pub unchecked_writes: u64,
+    /// Copies that were too scattered to check whether another core wrote the same place of global memory.
+    pub unchecked_copies: u64,
     /// What ran when, as far as it was kept: the beginning and the end.
     pub spans: Vec<TileSpan>,
     /// Spans between those that were not kept.

@@ -144,27 +144,23 @@ impl Vector {
             }
         }
     }
-
-    fn scalar<T: Element>(&self) -> T {
-        bytemuck::pod_read_unaligned(&self.scalar[..T::DTYPE.size() as usize])
-    }
 }
 
 /// The bytes that an instruction will write.
-pub(super) fn compute(vector: &Vector, ub: &[u8]) -> Vec<u8> {
+pub(super) fn compute(vector: &Vector, scalar: [u8; 4], ub: &[u8]) -> Vec<u8> {
     match vector.dtype {
-        DType::F16 => compute_as::<f16>(vector, ub),
-        DType::F32 => compute_as::<f32>(vector, ub),
-        DType::I32 => compute_as::<i32>(vector, ub),
-        DType::I8 => compute_as::<i8>(vector, ub),
+        DType::F16 => compute_as::<f16>(vector, scalar, ub),
+        DType::F32 => compute_as::<f32>(vector, scalar, ub),
+        DType::I32 => compute_as::<i32>(vector, scalar, ub),
+        DType::I8 => compute_as::<i8>(vector, scalar, ub),
         DType::U8 => unreachable!("refused at the call"),
     }
 }
 
-fn compute_as<T: Number>(vector: &Vector, ub: &[u8]) -> Vec<u8> {
+fn compute_as<T: Number>(vector: &Vector, scalar: [u8; 4], ub: &[u8]) -> Vec<u8> {
     let a = || vector.gather::<T>(ub, 0);
     let b = || vector.gather::<T>(ub, 1);
-    let scalar: T = vector.scalar();
+    let scalar: T = bytemuck::pod_read_unaligned(&scalar[..T::DTYPE.size() as usize]);
     let op = vector.op;
     let elements: Vec<T> = match op {
         VectorOp::Add

@@ -17,7 +17,7 @@ pub(crate) fn profile(copy_in: u32, compute: u32, copy_out: u32) -> Arc<Profile>
     profile.copies.gm_to_l1.peak = 1e18;
     profile.vector.startup = 0.0;
     profile.vector_cycles = [("default".to_owned(), compute.into())].into();
-    profile.scalar = ScalarUnit { issue: 0.0, queue_call: 0.0, flag: 0.0, fifo: 64 };
+    profile.scalar = ScalarUnit { issue: 0.0, queue_call: 0.0, flag: 0.0, fifo: 64, ..profile.scalar };
     profile.global.bytes_per_s = 1e18;
     profile.global.l2_bytes_per_s = 1e18;
     profile.global.core_bytes_per_cycle = 1e18;

@@ -238,6 +238,7 @@ pub(super) fn what(resource: Resource) -> &'static str {
         Resource::Host => "the host threads",
         Resource::PreprocessThreads => "preprocess threads",
         Resource::PostprocessThreads => "postprocess threads",
+        Resource::Cores => "the cores of this machine",
         Resource::Buffers => "the buffer sets",
         Resource::Inputs => "the input sets",
         Resource::Outputs => "the output sets",

@@ -185,13 +185,11 @@ impl<S: ItemStages> Job<S> {
         if settings.latency_max.is_some() && settings.buffering != Buffering::Auto {
             return Err(JobError::Latency);
         }
-        // A plan is for one device; several get a plain rule instead.
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads_at_first = if parts.len() > 1 { cores } else { 1 };
-        let mut options = Options::new(1, settings.host_threads.unwrap_or(threads_at_first));
+        let (sets, threads) = at_first(&parts);
+        let mut options = Options::new(1, settings.host_threads.unwrap_or(threads));
         options.sets = match settings.buffering {
             Buffering::Depth(depth) => Sets::Split { inputs: depth, outputs: depth },
-            Buffering::Auto => sets_at_first(&parts),
+            Buffering::Auto => sets,
         };
         options.order = settings.order;
         options.retry = settings.retry;
@@ -238,8 +236,7 @@ impl<S: ItemStages> Job<S> {
     /// What is to be chosen while the stream runs, if anything.
     fn goals(&self, host_threads: bool) -> Option<Goals> {
         let sets = self.buffering == Buffering::Auto;
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let host_threads_max = host_threads.then_some(cores);
+        let host_threads_max = host_threads.then_some(cores());
         let setting = self.setting()?;
         (sets || host_threads).then_some(Goals { setting, sets, host_threads_max })
     }
@@ -366,7 +363,7 @@ impl<S: ItemStages> Job<S> {
         let sets = self.options.sets;
         let threads = HostThreads::Shared(self.options.host_threads);
         let base = Setting::new(Default::default(), part.lanes, sets, threads);
-        Some(Setting { overlap, link, set_bytes, limits, ..base })
+        Some(Setting { overlap, link, set_bytes, limits, cores: part.shared_cores(), ..base })
     }
 }
 
@@ -400,6 +397,14 @@ impl Part {
         Ok(Part { info, program, lanes, double_buffer, why_double_buffer })
     }
 
+    /// How many cores are for calls and host threads in turn, where lanes compute on this machine: one that computes on
+    /// several takes one turn, so that the others of its cores are not among them.
+    fn shared_cores(&self) -> Option<usize> {
+        let of_lane = self.program.cores_per_lane();
+        let is_shared = of_lane > 0 && !self.info.queued;
+        is_shared.then(|| cores().saturating_sub(self.lanes * (of_lane - 1)).max(1))
+    }
+
     fn duplex(&self) -> Duplex {
         if self.info.half_duplex { Duplex::Half } else { Duplex::Full }
     }
@@ -409,12 +414,28 @@ impl Part {
     }
 }
 
-/// Few sets to measure with: one at work and one being prepared, and the results a double-buffered lane holds. Several
-/// devices are not planned for: they get two more of each for what varies.
-fn sets_at_first(parts: &[Part]) -> Sets {
+/// Cores of this machine.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Sets of a lane and host threads to begin with, where nobody says. Few sets to measure with: one at work and one being
+/// prepared, and the results a double-buffered lane holds; one where that keeps all cores busy, whatever the times are.
+/// Several devices are not planned for: they get a thread for each core, and two more sets for what varies.
+fn at_first(parts: &[Part]) -> (Sets, usize) {
+    let sets = |inputs, outputs| Sets::Split { inputs, outputs };
     let is_late = parts.iter().any(|part| part.double_buffer);
-    let spare = if parts.len() > 1 { 2 } else { 0 };
-    Sets::Split { inputs: 2 + spare, outputs: spare + if is_late { 4 } else { 2 } }
+    let late = if is_late { 2 } else { 0 };
+    match parts {
+        [part] => match part.shared_cores() {
+            Some(cores) if part.lanes >= cores => (sets(1, 1), cores),
+            Some(cores) => (sets(2, 2), cores),
+            // An engine's own threads are cores that the plan does not see.
+            None if part.program.cores_per_lane() > 0 => (sets(2, 2), cores()),
+            None => (sets(2, 2 + late), 1),
+        },
+        _ => (sets(4, 4 + late), cores()),
+    }
 }
 
 fn shapes(tensors: &[TensorInfo]) -> Vec<(Vec<usize>, nbuffer_core::tensor::DType)> {

@@ -32,6 +32,7 @@ pub(super) fn resource(name: &str) -> &str {
         "host" => "the host threads",
         "preprocess_threads" => "the preprocess threads",
         "postprocess_threads" => "the postprocess threads",
+        "cores" => "the cores of this machine",
         "buffers" => "the number of buffer sets",
         "inputs" => "the number of input sets",
         "outputs" => "the number of output sets",
@@ -46,7 +47,7 @@ pub(super) fn resource_of(of: Resource) -> &'static str {
 /// Whether `limits` or `limit` follows.
 pub(super) fn limited(name: &str) -> &'static str {
     match name {
-        "host" | "preprocess_threads" | "postprocess_threads" => "limit",
+        "host" | "preprocess_threads" | "postprocess_threads" | "cores" => "limit",
         _ => "limits",
     }
 }

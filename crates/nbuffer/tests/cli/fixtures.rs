@@ -216,7 +216,9 @@ fn check_summary(summary: &Value) {
     if summary.get("plan").is_some() {
         numbers("/plan", &["period_s", "measured_period_s", "efficiency"]);
         is("/plan/binding", |v| {
-            ["device", "write", "read", "link", "host", "buffers", "source"].iter().any(|name| v == name)
+            ["device", "write", "read", "link", "host", "cores", "buffers", "source"]
+                .iter()
+                .any(|name| v == name)
         });
         is("/plan/slack", |v| v.as_object().is_some_and(|s| s.values().all(Value::is_number)));
         is("/plan/buffers_enough", Value::is_u64);

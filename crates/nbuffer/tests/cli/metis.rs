@@ -5,14 +5,11 @@ use std::fs;
 use super::fixtures::{Desk, digit_images, digits};
 use super::process::{Process, Ran, args, nbuffer, run};
 
-#[path = "../../../../devices/axruntime/tests/metis/build.rs"]
-mod stand_in;
-
-use stand_in::built;
-
 fn over_stand_in(args: impl IntoIterator<Item = impl AsRef<std::ffi::OsStr>>, told: &str) -> Ran {
     let mut command = nbuffer(args);
-    command.env("AXRUNTIME_DYLIB_PATH", built()).env("AXRUNTIME_STAND_IN", told);
+    command
+        .env("AXRUNTIME_DYLIB_PATH", axruntime_stand_in::library().unwrap())
+        .env("AXRUNTIME_STAND_IN", told);
     Process::start(&mut command).finish()
 }
 

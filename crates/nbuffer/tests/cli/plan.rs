@@ -87,6 +87,27 @@ fn says_what_limits_and_what_would_help() {
 }
 
 #[test]
+fn lanes_that_compute_on_this_machine_share_its_cores() {
+    let cpu = "--ip 9ms --k 12ms --op 1ms --lanes 2 --overlap blocking --layout split --cores 2";
+    let text = unwrapped(&planned(cpu).stdout);
+    for words in [
+        "an item every 11.00 ms (90.9 a second), limited by the cores of this machine",
+        "1 input and 1 output sets a lane (by this plan)",
+        "every core has something to do",
+        "advice core-bound: 3 cores instead of 2 give 1.50x; a device that computes as fast with cores of its own gives 1.83x \
+         (then the device is the limit)",
+    ] {
+        assert!(text.contains(words), "`{words}` in {text}");
+    }
+    // A prediction is a run.
+    let simulate = format!("simulate --items 2000 {cpu}");
+    let simulated = run(simulate.split_whitespace()).exit(0).stdout;
+    let words = "period 11.00 ms measured in steady state, 11.00 ms planned: as planned";
+    assert!(unwrapped(&simulated).contains(words), "{simulated}");
+    check_refused("--k 1ms --cores 2", &["--cores", "2 cores for lanes that are queued"]);
+}
+
+#[test]
 fn chooses_buffers_and_threads_that_are_not_given() {
     let text = unwrapped(&planned(EXAMPLE).stdout);
     assert!(text.contains("5 buffer sets a lane (by this plan); 5 advised"), "{text}");
@@ -213,6 +234,14 @@ fn plans_from_the_summary_of_a_run() {
         assert_eq!(other["stages"]["kernel"]["mean_s"], of_run["stages"]["kernel"]["mean_s"]);
         assert!(other["plan"].get("measured_period_s").is_none(), "another setting was not measured");
     }
+    // Lanes that compute on this machine share its cores with the host threads, in a prediction too.
+    let on_cores = desk.path("cpu.json");
+    run(args!["run", digits(), digit_images(), "--quiet", "--summary", on_cores]).exit(0);
+    let of_run: Value = serde_json::from_str(&fs::read_to_string(&on_cores).unwrap()).unwrap();
+    assert_eq!(of_run["plan"]["cores"], std::thread::available_parallelism().unwrap().get());
+    let planned = run(args!["plan", "--json", "--from", on_cores]).exit(0);
+    let planned: Value = serde_json::from_str(&planned.stdout).unwrap();
+    assert!(alike(&planned["plan"], &of_run["plan"]), "{planned:#}, but {of_run:#}");
     let short = desk.path("short.json");
     run(args!["run", digits(), digit_images(), "--limit", "2", "--summary", short]).exit(0);
     let ran = run(args!["plan", "--from", short]).exit(0);
@@ -303,7 +332,7 @@ fn bad_values_are_refused_by_the_flags_name() {
             check_refused(&format!("--k 1ms {flag} {value}"), &[flag, "a number from 0 to 10"]);
         }
     }
-    for flag in ["--buffers", "--host-threads", "--lanes"] {
+    for flag in ["--buffers", "--host-threads", "--lanes", "--cores"] {
         for value in ["0", "-1", "65537", "1.5", "many"] {
             check_refused(&format!("--k 1ms {flag} {value}"), &[flag, "a whole number from 1 to 65536"]);
         }

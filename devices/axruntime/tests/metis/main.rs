@@ -1,6 +1,5 @@
 //! The device over the stand-in library: every call, every error code, every lifetime.
 
-mod build;
 mod failures;
 mod layouts;
 mod lifetimes;

@@ -31,6 +31,22 @@ fn a_queue_that_stays_full_fails_the_item_and_the_stream_ends() {
 }
 
 #[test]
+fn a_callback_for_a_refused_call_ends_it_or_finds_nothing() {
+    let stand_in = StandIn::told("queue-full=60\ncall-back-refused=1");
+    let program = stand_in.device().prepare(&stand_in.model(1), 2).unwrap();
+    let streamed = stream(100, lanes(&program, 2, false), &Options::new(3, 1));
+    let refused = |(_, why): &(u64, String)| why.contains("failed with RUNTIME_ERROR");
+    assert!(streamed.failed.iter().all(refused), "{:?}", streamed.failed);
+    assert!(
+        streamed.report.totals.ok >= 40 && streamed.report.lost.is_empty(),
+        "{:?}",
+        streamed.report.totals
+    );
+    drop(program);
+    stand_in.check_over();
+}
+
+#[test]
 fn a_second_callback_finds_nothing() {
     let stand_in = StandIn::told("call-back-twice=1");
     let program = stand_in.device().prepare(&stand_in.model(1), 2).unwrap();

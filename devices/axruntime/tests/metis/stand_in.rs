@@ -1,27 +1,24 @@
-//! The stand-in library: built, copied, told what to do, and asked what it saw.
+//! The stand-in library, and the device and the models over it.
 
-use std::ffi::{CString, c_char};
 use std::fs;
-use std::mem::ManuallyDrop;
+use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use nbuffer_axruntime::AxDevice;
-use nbuffer_runtime::{Device, Lane, LaneOptions, Model, Program};
-use nbuffer_runtime::{InputSet, OutputSet};
+use nbuffer_runtime::{Device, InputSet, Lane, LaneOptions, Model, OutputSet, Program};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-
-use crate::build::built;
 
 /// A copy of the library of its own, so that tests side by side share no state.
-pub(crate) struct StandIn {
-    folder: TempDir,
-    path: PathBuf,
-    library: ManuallyDrop<libloading::Library>,
-}
+pub(crate) struct StandIn(axruntime_stand_in::StandIn);
 
-const KINDS: [&str; 5] = ["context", "model", "connection", "instance", "properties"];
+impl Deref for StandIn {
+    type Target = axruntime_stand_in::StandIn;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
 
 impl StandIn {
     pub(crate) fn new() -> Self {
@@ -30,14 +27,8 @@ impl StandIn {
 
     /// The library as an older version of it would be, without these functions.
     pub(crate) fn without(functions: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("libaxruntime.so");
-        let mut bytes = fs::read(built()).unwrap();
-        functions.iter().for_each(|function| rename(&mut bytes, function));
-        fs::write(&path, bytes).unwrap();
-        // SAFETY: this is the stand-in, which does nothing while it is loaded. It is never unloaded: it has threads.
-        let library = ManuallyDrop::new(unsafe { libloading::Library::new(&path) }.unwrap());
-        StandIn { folder, path, library }
+        let stand_in = axruntime_stand_in::StandIn::without(functions);
+        StandIn(stand_in.unwrap_or_else(|error| panic!("{error}")))
     }
 
     /// One with this to do.
@@ -47,55 +38,18 @@ impl StandIn {
         stand_in
     }
 
-    pub(crate) fn tell(&self, lines: &str) {
-        // SAFETY: the stand-in declares the function so.
-        let tell: libloading::Symbol<'_, unsafe extern "C" fn(*const c_char)> =
-            unsafe { self.library.get("stand_in_control") }.unwrap();
-        let lines = CString::new(lines).unwrap();
-        // SAFETY: the string ends in NUL.
-        unsafe { tell(lines.as_ptr()) };
-    }
-
-    fn ask(&self, function: &str, about: &str) -> u64 {
-        // SAFETY: the stand-in declares the functions that are asked for so.
-        let ask: libloading::Symbol<'_, unsafe extern "C" fn(*const c_char) -> u64> =
-            unsafe { self.library.get(function) }.unwrap();
-        let about = CString::new(about).unwrap();
-        // SAFETY: the string ends in NUL.
-        unsafe { ask(about.as_ptr()) }
-    }
-
-    pub(crate) fn calls(&self, function: &str) -> u64 {
-        self.ask("stand_in_calls", function)
-    }
-
-    pub(crate) fn alive(&self, kind: &str) -> u64 {
-        self.ask("stand_in_alive", kind)
-    }
-
-    pub(crate) fn misuses(&self) -> String {
-        // SAFETY: the stand-in declares the function so.
-        let misuses: libloading::Symbol<'_, unsafe extern "C" fn(*mut u8, usize) -> u64> =
-            unsafe { self.library.get("stand_in_misuses") }.unwrap();
-        let mut text = vec![0; 4096];
-        // SAFETY: so many bytes fit.
-        unsafe { misuses(text.as_mut_ptr(), text.len()) };
-        String::from_utf8_lossy(&text).trim_end_matches('\0').to_owned()
-    }
-
     /// Everything was destroyed, and nothing was done that must not be.
     #[track_caller]
     pub(crate) fn check_over(&self) {
-        assert_eq!(KINDS.map(|kind| (kind, self.alive(kind))), KINDS.map(|kind| (kind, 0)));
-        assert_eq!(self.misuses(), "");
+        assert_eq!(self.is_at_rest(), Ok(()));
     }
 
     pub(crate) fn device(&self) -> AxDevice {
-        AxDevice::new(None, Some(&self.path))
+        AxDevice::new(None, Some(self.path()))
     }
 
     pub(crate) fn named(&self, name: &str) -> AxDevice {
-        AxDevice::new(Some(name), Some(&self.path))
+        AxDevice::new(Some(name), Some(self.path()))
     }
 
     /// A compiled model of `batch` items, 64 bytes each, whose outputs are its inputs.
@@ -104,7 +58,7 @@ impl StandIn {
     }
 
     pub(crate) fn model_of(&self, input: Value, output: Value, values: &str) -> Arc<Model> {
-        let folder = tempfile::tempdir_in(self.folder.path()).unwrap().keep();
+        let folder = tempfile::tempdir_in(self.folder()).unwrap().keep();
         let manifest = json!({
             "quantize_params": [[1.0, 0]], "dequantize_params": [[1.0, 0]],
             "input_shapes": [input], "output_shapes": [output], "model_lib_file": "model.json",
@@ -119,7 +73,7 @@ impl StandIn {
         let profile = format!(
             "description = \"test\"\nclass = \"lockstep\"\ncores = 4\nkernel_time = \"100us\"\ndouble_buffer = true\n[link]\nduplex = \"full\"\nwrite_time = \"20us\"\nread_time = \"20us\"\n{faults}"
         );
-        let file = self.folder.path().join("profile.toml");
+        let file = self.folder().join("profile.toml");
         fs::write(&file, profile).unwrap();
         file
     }
@@ -142,12 +96,4 @@ pub(crate) fn refusal(device: &AxDevice, model: &Arc<Model>) -> String {
         Ok(_) => panic!("it was prepared"),
         Err(error) => error.to_string(),
     }
-}
-
-/// Hides a function: a name that is looked up is compared with the one in the file, which is another now.
-fn rename(library: &mut [u8], function: &str) {
-    let name = format!("\0{function}\0");
-    let places: Vec<usize> = memchr::memmem::find_iter(library, name.as_bytes()).map(|at| at + 1).collect();
-    assert!(!places.is_empty(), "the stand-in has no `{function}`");
-    places.into_iter().for_each(|at| library[at] = b'_');
 }

@@ -20,6 +20,9 @@ use opencl3::types::{cl_kernel, cl_mem, cl_program, cl_uint};
 
 use super::{Buffer, ClError, Context, checked};
 
+/// More bytes than the fixed part of any driver's binaries has.
+const BINARY_HEADER_MAX: usize = 4096;
+
 /// What a program is made from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Code<'a> {
@@ -62,7 +65,10 @@ impl Executable {
                 ("clCreateProgramWithSource", create_program_with_source(context.get(), &[&source]))
             }
             Code::Binary(binary) => {
-                // SAFETY: the device is the context's own.
+                // Of a file that is too short for it, PoCL reads a whole header all the same.
+                let padded = [binary, &[0; BINARY_HEADER_MAX]].concat();
+                let binary = &padded[..binary.len()];
+                // SAFETY: the device is the context's own, and the bytes outlive the call.
                 let program = unsafe { create_program_with_binary(context.get(), &[device], &[binary]) };
                 ("clCreateProgramWithBinary", program)
             }

@@ -109,9 +109,11 @@ impl Dice {
             interval: if self.one_in(2) { 0 } else { self.below(STAGE_MAX) },
             idle_after: if self.one_in(2) { None } else { Some(self.below(50)) },
         };
+        let seats = if self.one_in(4) { Some(1 + self.below(4) as usize) } else { None };
         Setup {
             schedule: config,
             links: Links { duplex, shared: self.one_in(2) },
+            seats,
             launch_overhead: self.below(3),
             times: self.times(items),
             faults: self.faults(items, devices.len()),

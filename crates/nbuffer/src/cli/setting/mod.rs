@@ -107,6 +107,11 @@ struct Given {
     #[arg(long, value_name = "D", allow_hyphen_values = true)]
     #[serde(deserialize_with = "scalar")]
     lanes: Option<Count>,
+    /// Cores of this machine, where lanes compute on them beside the host threads: then no more host stages and calls are
+    /// under way than there are cores [default: the device has its own]
+    #[arg(long, value_name = "CORES", allow_hyphen_values = true)]
+    #[serde(deserialize_with = "scalar")]
+    cores: Option<Count>,
     /// Write, kernel and read of a lane: engines with queues, one after the other in a call, or all three in
     /// a call for three items [default: queued]
     #[arg(long, value_name = "queued|blocking|double-buffer")]
@@ -199,6 +204,7 @@ pub(super) fn named(error: SettingError) -> anyhow::Error {
         Field::Lanes => "--lanes",
         Field::Buffers => "--buffers",
         Field::HostThreads => "--host-threads",
+        Field::Cores => "--cores",
         Field::HostMemory => "--memory-host",
         Field::DeviceMemory => "--memory-device",
         Field::Latency => "--latency-max",
@@ -228,6 +234,7 @@ impl Given {
             buffers: self.buffers.or(other.buffers),
             host_threads: self.host_threads.or(other.host_threads),
             lanes: self.lanes.or(other.lanes),
+            cores: self.cores.or(other.cores),
             overlap: self.overlap.or(other.overlap),
             layout: self.layout.or(other.layout),
             link: self.link.or(other.link),
@@ -252,6 +259,7 @@ impl Given {
         let mut setting =
             Setting::new(self.times(), self.lanes.map_or(1, |n| n.0), self.sets(1)?, self.threads(1));
         setting.cv = self.stage_cv();
+        setting.cores = self.cores.map(|cores| cores.0);
         setting.overlap = self.overlap.map_or(Overlap::Queued, |overlap| overlap.0);
         setting.link = Link {
             duplex: self.link.map_or(Duplex::Full, |link| link.0),

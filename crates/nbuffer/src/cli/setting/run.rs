@@ -47,6 +47,7 @@ struct RunPlan {
     measured_period_s: Option<f64>,
     lane: Option<String>,
     link: Option<DuplexArg>,
+    cores: Option<usize>,
     call_s: Option<f64>,
     source_s: Option<f64>,
 }
@@ -111,6 +112,7 @@ impl Run {
             layout: Some(layout),
             host_threads: Some(OneOrTwo::One(self.host_threads)),
             lanes: Some(Count(self.lanes)),
+            cores: plan.and_then(|plan| plan.cores).map(Count),
             // What the calls of a run share is in what they took.
             links: overlap.is_some_and(|o| o != OverlapArg(Overlap::Queued)).then_some(Links::PerLane),
             overlap,
