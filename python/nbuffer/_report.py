@@ -21,7 +21,8 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Items:
-    """Items by how they ended: taken is ok + failed + cancelled. Dropped ones were never taken."""
+    """Items by how they ended: taken is ok + failed + cancelled. Dropped ones were never taken. Of a stream that was left
+    early, only those whose results were handed out count."""
 
     taken: int
     ok: int

@@ -480,6 +480,27 @@ except KeyboardInterrupt:
     assert (process.returncode, output) == (7, "interrupted\n")
 
 
+def test_ctrl_c_ends_a_long_run_and_the_pipeline_runs_again(model: Path) -> None:
+    process = script(f"""
+import itertools, nbuffer
+from models import payload
+pipeline = nbuffer.Pipeline({str(model)!r}, preprocess=payload, postprocess=lambda item, outputs: item, device="sim:metis")
+try:
+    for item, _ in pipeline.run(itertools.count()):
+        if item == 100:
+            print("runs", flush=True)
+except KeyboardInterrupt:
+    assert pipeline.report.interrupted and nbuffer._native.alive()["Stream"] == 0
+    assert [result for _, result in pipeline.run(range(50))] == list(range(50))
+    print("interrupted")
+""")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "runs\n"
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=20)
+    assert (process.returncode, output, errors) == (0, "interrupted\n", "")
+
+
 @pytest.mark.parametrize("how", ["run", "submit", "blocked"])
 def test_the_interpreter_ends_with_streams_open(model: Path, how: str) -> None:
     process = script(f"""
