@@ -17,18 +17,25 @@ impl Downtime {
         let Some(cause) = self.main_cause().filter(|_| self.fraction() >= LITTLE) else {
             return format!("idle {} of its steady time: no downtime to speak of", percent(self.fraction()));
         };
-        let share = self.by_cause.fraction(cause);
+        // Cores that are at work are not traced by themselves: they show as what their threads kept.
+        let cores = plan.filter(|plan| plan.binding().resource == Resource::Cores);
+        let on_cores = cores.is_some() && KEPT_BY_CORES.contains(&cause);
+        let share = match on_cores {
+            true => KEPT_BY_CORES.iter().map(|&cause| self.by_cause.fraction(cause)).sum(),
+            false => self.by_cause.fraction(cause),
+        };
         let part = match share {
             0.995.. => "all of it",
             0.9.. => "nearly all of it",
             0.6.. => "most of it",
             _ => "the largest part",
         };
-        let because = because(cause);
+        let because = if on_cores { "because the cores were at other work" } else { because(cause) };
         let of_it = if share < 0.995 { format!(" ({:.0} %)", 100.0 * share) } else { String::new() };
         let mut text =
             format!("idle {} of its steady time, {part}{of_it} {because}", percent(self.fraction()));
-        if let Some(&(second, _)) = self.by_cause.largest_first().get(1).filter(|_| share < 0.6) {
+        if let Some(&(second, _)) = self.by_cause.largest_first().get(1).filter(|_| share < 0.6 && !on_cores)
+        {
             let share = self.by_cause.fraction(second);
             text += &format!(", and {:.0} % {}", 100.0 * share, self::because(second));
         }
@@ -39,6 +46,9 @@ impl Downtime {
         text
     }
 }
+
+/// What is missing where a core is.
+const KEPT_BY_CORES: [Cause; 3] = [Cause::Host, Cause::Buffers, Cause::Delivery];
 
 fn percent(fraction: f64) -> String {
     format!("{:.1} %", 100.0 * fraction)
@@ -83,11 +93,14 @@ impl Plan {
     /// Whether the resource that sets the period is what was waited for.
     fn explains(&self, cause: Cause) -> bool {
         let resource = self.binding().resource;
+        if resource == Resource::Cores {
+            return KEPT_BY_CORES.contains(&cause);
+        }
         match cause {
             Cause::Source => resource == Resource::Source,
             Cause::Host => matches!(
                 resource,
-                Resource::Host | Resource::PreprocessThreads | Resource::PostprocessThreads | Resource::Cores
+                Resource::Host | Resource::PreprocessThreads | Resource::PostprocessThreads
             ),
             Cause::Buffers => matches!(resource, Resource::Buffers | Resource::Inputs | Resource::Outputs),
             Cause::Write => matches!(resource, Resource::Write | Resource::Link) || self.is_call(resource),

@@ -102,8 +102,10 @@ fn limit(plan: &PlanSummary, summary: &Summary) -> String {
         "read" => "the link from the device",
         "link" => "the link",
         "host" => "the host threads",
+        "cores" => "the cores of this machine",
         "buffers" => "too few buffer sets",
-        _ => "the source",
+        "source" => "the source",
+        other => other,
     };
     let mut text = format!("{binding}: {} an item planned", time(plan.period_s));
     if let Some(Reached { measured_period_s, efficiency }) = plan.reached {
