@@ -453,8 +453,10 @@ def test_an_item_whose_repr_fails_can_fail(model: Path) -> None:
 
 
 def script(text: str, **arguments: Any) -> subprocess.Popen[str]:
+    # Where the tests run in the background of a shell, SIGINT is ignored, and what they start would inherit that.
+    heeds = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     return subprocess.Popen(
-        [sys.executable, "-c", text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parent, **arguments
+        [sys.executable, "-c", heeds + text], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parent, **arguments
     )
 
 
